@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 
 from data_pipeline.errors import UserError
-from data_pipeline.files.paths import AnyPath, as_path, is_remote
+from data_pipeline.files.paths import AnyPath, as_path, expand_home, is_remote
 
 
 def path_flag(text: str) -> AnyPath:
@@ -21,22 +21,23 @@ def path_flag(text: str) -> AnyPath:
 
 
 def path_text(text: str) -> str:
-    """Returns `text`, which may be a path or the name of something else, such as a hub id."""
+    """Returns `text`, which may be a path or the name of something else, such as a hub id.
+
+    Replaces `~/` at its begin.
+    """
     path_flag(text)
-    return text
+    return expand_home(text)
 
 
 def path_texts(text: str) -> str:
     """Returns `text`: paths or other names, with commas between them."""
-    for part in text.split(","):
-        path_text(part)
-    return text
+    return ",".join(map(path_text, text.split(",")))
 
 
 def named_path(text: str) -> str:
     """Returns `text` of the form NAME=PATH, or `text` itself where a command refuses it later."""
-    path_text(text.partition("=")[2])
-    return text
+    name, equals, path = text.partition("=")
+    return name + equals + path_text(path)
 
 
 def local_path_flag(reason: str) -> Callable[[str], str]:
@@ -45,7 +46,7 @@ def local_path_flag(reason: str) -> Callable[[str], str]:
     def local_path(text: str) -> str:
         try:
             if not is_remote(text):
-                return text
+                return expand_home(text)
         except UserError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
         raise argparse.ArgumentTypeError(f"{text}: expected a local path: {reason}")

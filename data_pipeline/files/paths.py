@@ -38,26 +38,34 @@ SCHEMES = {"gs": ("gcs", "gcsfs"), "s3": ("s3", "s3fs")}
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _ONE_SLASH = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(?!/)")  # file:/a; not C:/a
-_MANGLED = re.compile(rf"({'|'.join(SCHEMES)}):/(?!/)")  # what pathlib makes of gs://
+_MANGLED = re.compile(rf"({'|'.join(SCHEMES)}):(?!//)")  # pathlib makes gs:/ of gs://
+_URL_PARTS = "?#"  # TensorStore would take what follows them for a query or a fragment
 
 
 def as_path(path: str | os.PathLike) -> AnyPath:
-    """Returns the path that `path` names; `~` is expanded by nobody.
+    """Returns the path that `path` names; `~/` at its begin is the home folder.
 
-    Raises UserError for a scheme that is not supported, an address without a bucket, and a store
-    whose extra is not installed.
+    A shell expands it in some places and not in others (`--workdir=~/run`).
+
+    Raises UserError for a scheme that is not supported, an address without a bucket or with `?` or
+    `#`, and a store whose extra is not installed.
     """
     text = os.fspath(path)
     if not is_remote(text):
-        return path if isinstance(path, Path) else Path(text)
+        return path if isinstance(path, Path) else Path(expand_home(text))
     return _object_path(text)
+
+
+def expand_home(text: str) -> str:
+    """Returns the text of a local path with `~` or `~/` at its begin replaced."""
+    return os.path.expanduser(text) if text == "~" or text.startswith("~/") else text
 
 
 def is_remote(path: str | os.PathLike) -> bool:
     """Returns whether `path` is in an object store. Raises UserError for other schemes."""
     text = os.fspath(path)
     if _MANGLED.match(text):
-        raise UserError(f"{text}: expected {text.partition(':')[0]}://BUCKET/NAME (two slashes)")
+        raise UserError(f"{text}: expected {text.partition(':')[0]}://BUCKET/NAME")
     found = _SCHEME.match(text) or _ONE_SLASH.match(text)
     if found and _ONE_SLASH.match(text) and os.path.lexists(f"{found[1]}:"):
         return False  # a local folder whose name ends in a colon
@@ -78,6 +86,8 @@ def _object_path(text: str) -> "ObjectPath":
     scheme, bucket, _ = store_url(text)
     if not bucket:
         raise UserError(f"{text}: expected {scheme}://BUCKET/NAME")
+    if found := next((part for part in _URL_PARTS if part in text), None):
+        raise UserError(f"{text}: expected a name without {found!r}, which ends names in URLs")
     _check_installed(scheme)
     from data_pipeline.files.object_path import ObjectPath
 

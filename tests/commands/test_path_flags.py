@@ -150,9 +150,11 @@ def test_a_path_that_nothing_holds_ends_a_command(module, words, action, object_
 
 
 def test_a_command_may_get_what_is_no_address():
-    for text in ("a/b", "../a", "~/a", "/dev/stdout", "C:/a", "deepseek-ai/x", "a:b", "", "."):
+    for text in ("a/b", "../a", "~a", "/dev/stdout", "C:/a", "deepseek-ai/x", "a:b", "", "."):
         assert path_text(text) == text
         assert str(path_flag(text)) == str(Path(text))
+    home = str(Path.home() / "a")
+    assert path_text("~/a") == str(path_flag("~/a")) == home and path_texts("b,~/a") == f"b,{home}"
 
 
 def test_a_folder_with_a_colon_stays_one(tmp_path, monkeypatch):

@@ -74,7 +74,7 @@ NOT_RUN = {
     "semcoder import --source=deepseek-ai": "13 GB from the network",
     "semcoder launch": "needs a cloud; tests/launch/test_documented_launches.py, in a dry run",
     "semcoder plan": "needs the TPU compiler; tests/planner",
-    "semcoder reinforce": "hours; tests/reinforcement trains small models",
+    "semcoder reinforce": "minutes, from a trained model; tests/reinforcement learns small",
     "semcoder serve": "serves until it is stopped; tests/server",
     "semcoder train": "hours; tests/training trains small models",
 }

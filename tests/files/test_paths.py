@@ -9,13 +9,30 @@ from data_pipeline.errors import UserError
 from data_pipeline.files import as_path, check_outside, check_separate, is_remote
 from data_pipeline.files import paths as paths_module
 
-LOCAL = ["a", "/a/b", "./gs", "~/x", "C:", "C:\\a", "a:b", "gs", "deepseek-ai/coder", "//host/a"]
+LOCAL = [
+    "a",
+    "/a/b",
+    "./gs",
+    "~x",
+    "./~/x",
+    "C:",
+    "C:\\a",
+    "a:b",
+    "gs",
+    "deepseek-ai/coder",
+    "//host/a",
+]
 
 
 @pytest.mark.parametrize("text", LOCAL)
 def test_other_texts_are_local_paths(text):
     assert as_path(text) == Path(text) and type(as_path(text)) is type(Path(text))
     assert not is_remote(text)
+
+
+def test_the_home_folder_is_found_where_a_shell_leaves_its_sign(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert as_path("~/x") == Path("/home/me/x") and as_path("~") == Path("/home/me")
 
 
 @pytest.mark.parametrize("scheme", ["gs", "s3"])
@@ -39,8 +56,11 @@ def test_an_object_has_the_parts_of_its_address(scheme):
         ("file:///a", "no storage file://"),
         ("gs://", "expected gs://BUCKET/NAME"),
         ("s3:///a", "expected s3://BUCKET/NAME"),
-        ("gs:/bucket/a", "two slashes"),
-        (str(Path("s3://bucket/a")), "two slashes"),
+        ("gs:/bucket/a", "expected gs://BUCKET/NAME"),
+        ("gs:bucket/a", "expected gs://BUCKET/NAME"),
+        (str(Path("s3://bucket/a")), "expected s3://BUCKET/NAME"),
+        ("gs://bucket/a?x", "expected a name without '?'"),
+        ("s3://bucket/a#1", "expected a name without '#'"),
     ],
 )
 def test_a_mistake_is_one_line(text, told):
