@@ -1,4 +1,4 @@
-"""Describes the machines that run programs in a build: each tells its sandbox tier itself.
+"""Describes the machines that run programs in a build: each reports its own sandbox tier.
 
 Results of a weaker tier are not mixed with those of a stronger one: the tiers are part of the
 recipe. A worker that cannot start the demanded tier ends the build.
