@@ -18,8 +18,8 @@ def explain(error: CommandFailed, meanings: Iterable[tuple[str, str]], action: s
     for pattern, meaning in meanings:
         if found := re.search(rf"^.*(?:{pattern}).*$", text, re.M):
             return LaunchError(f"{action}: {meaning} ({_shorten(found[0])})")
-    said = last_lines(error.stderr) or last_lines(error.output) or f"exit status {error.status}"
-    return LaunchError(f"{action} failed: {_shorten(said)}")
+    reason = last_lines(error.stderr) or last_lines(error.output) or f"exit status {error.status}"
+    return LaunchError(f"{action} failed: {_shorten(reason)}")
 
 
 def _shorten(text: str, most: int = 300) -> str:

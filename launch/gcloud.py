@@ -82,12 +82,12 @@ class Gcloud:
 
 def explain(error: CommandFailed, action: str, name: str) -> CloudError:
     """Returns the failure with its meaning and gcloud's own words."""
-    said = last_lines(_reason(error.stderr)) or f"exit status {error.status}"
+    reason = last_lines(_reason(error.stderr)) or f"exit status {error.status}"
     cause = find_cause(error.stderr)
     if cause == "other":
-        return CloudError(f"{action} {name} failed: {said}", cause)
+        return CloudError(f"{action} {name} failed: {reason}", cause)
     meaning = next(meaning for word, _, meaning in _MEANINGS if word == cause)
-    return CloudError(f"{action} {name}: {meaning} ({said})", cause)
+    return CloudError(f"{action} {name}: {meaning} ({reason})", cause)
 
 
 def find_cause(text: str) -> str:

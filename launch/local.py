@@ -92,7 +92,7 @@ class Outcome:
     saved."""
 
     statuses: tuple[int, ...]
-    told: tuple[tuple[int, int] | None, ...]  # (step, of how many)
+    last_steps: tuple[tuple[int, int] | None, ...]  # (step, of how many)
     terminated: bool
 
     @property
@@ -106,7 +106,7 @@ class Outcome:
     @property
     def is_short(self) -> bool:
         """Returns whether a process stopped before the run's end, or does not tell."""
-        return any(pair is None or pair[0] < pair[1] for pair in self.told)
+        return any(pair is None or pair[0] < pair[1] for pair in self.last_steps)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -205,8 +205,8 @@ def _attempt(rehearsal: Rehearsal, number: int) -> Outcome | None:
             except KeyboardInterrupt:
                 _interrupted(group)
                 return None
-    told = tuple(_last_step(process.last_lines) for process in group.processes)
-    outcome = Outcome(tuple(group.statuses), told, terminated is not None)
+    last_steps = tuple(_last_step(process.last_lines) for process in group.processes)
+    outcome = Outcome(tuple(group.statuses), last_steps, terminated is not None)
     _tell_end(number, group, outcome, terminated)
     return outcome
 
@@ -261,7 +261,7 @@ def _tell_end(number: int, group: ProcessGroup, outcome: Outcome, terminated: fl
         )
     if terminated is not None and not any(outcome.statuses):
         seconds = max(process.ended for process in group.processes) - terminated
-        steps = sorted({pair[0] for pair in outcome.told if pair})
+        steps = sorted({pair[0] for pair in outcome.last_steps if pair})
         same = f"all saved step {steps[0]}" if len(steps) == 1 else f"they saved steps {steps}"
         _say(f"attempt {number}: {same} and ended {seconds:.1f} s after SIGTERM")
 

@@ -77,19 +77,19 @@ class Sky:
 
     def launch(self, name: str, task: Path) -> int | None:
         """Submits a job and returns its number; None in a dry run or if sky does not say it."""
-        said = self._run("launch", "--yes", "--detach-run", f"--name={name}", str(task))
-        numbers = re.findall(r"(?:Job submitted, ID|Managed Job ID): (\d+)", _plain(said))
+        output = self._run("launch", "--yes", "--detach-run", f"--name={name}", str(task))
+        numbers = re.findall(r"(?:Job submitted, ID|Managed Job ID): (\d+)", _plain(output))
         return int(numbers[-1]) if numbers else None
 
     def read_jobs(self, name: str) -> list[JobState]:
         """Returns the jobs of a name, oldest first."""
         try:
-            said = self._shell.ask("sky", "jobs", "queue", "--all", "--output=json")
+            output = self._shell.ask("sky", "jobs", "queue", "--all", "--output=json")
         except CommandFailed as error:
             if re.search(_NO_JOBS, error.output + error.stderr):
                 return []
             raise explain(error, MEANINGS, "sky jobs queue") from None
-        records = _read_list(said)
+        records = _read_list(output)
         jobs = [parse_job(record) for record in records if record.get("job_name") == name]
         return sorted(jobs, key=lambda job: job.job)
 

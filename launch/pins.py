@@ -111,15 +111,15 @@ def _without_idle_marker(pin: Requirement) -> Requirement:
     return pin
 
 
-def _resolve(requirements: Sequence[str], kept: str) -> str:
-    """Returns uv's lines "name==version"; takes the versions of `kept` where they still fit."""
+def _resolve(requirements: Sequence[str], before: str) -> str:
+    """Returns uv's lines "name==version"; takes the versions of `before` where they still fit."""
     uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
     if uv is None:
         raise LaunchError("uv is not installed; it resolves the versions: pip install uv")
     options = ["--universal", f"--python-version={PYTHONS[0]}", "--no-header", "--no-annotate"]
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "pins.txt"
-        output.write_text(kept, encoding="utf-8")  # uv prefers the versions that it finds there
+        output.write_text(before, encoding="utf-8")  # uv prefers the versions that it finds there
         done = subprocess.run(
             [uv, "pip", "compile", "-", *options, "--quiet", f"--output-file={output}"],
             input="\n".join(requirements),
@@ -136,9 +136,9 @@ def _run(arguments: Sequence[str]) -> None:
     parser = CommandParser(prog="python -m launch.pins", description=__doc__)
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions")
     upgrade = parser.parse_args(arguments).upgrade
-    kept = "" if upgrade or not PINS.exists() else PINS.read_text(encoding="utf-8")
+    before = "" if upgrade or not PINS.exists() else PINS.read_text(encoding="utf-8")
     requirements = read_requirements()
-    text = format_pins(requirements, _resolve(requirements, kept))
+    text = format_pins(requirements, _resolve(requirements, before))
     write_text(PINS, text)
     print(f"{PINS.relative_to(REPOSITORY)}: {len(parse_pins(text))} versions")
 

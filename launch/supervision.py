@@ -108,12 +108,12 @@ class Supervisor:
         else:
             self._restarts += 1
             used, bound, field = self._restarts, self._pod.max_restarts, "max_restarts"
-        said = f"training {outcome.end.value}: {outcome.reason}"
+        end = f"training {outcome.end.value}: {outcome.reason}"
         if used > bound:
-            self._shell.say(f"{said}; not started again: pod.{field} is {bound}")
+            self._shell.say(f"{end}; not started again: pod.{field} is {bound}")
             return False
         self._shell.say(
-            f"{said}; starting again from the last checkpoint ({used} of at most {bound})"
+            f"{end}; starting again from the last checkpoint ({used} of at most {bound})"
         )
         return True
 
@@ -130,25 +130,25 @@ class Supervisor:
             self._shell.say(f"training could not be asked to save: {error}")
 
     def _finish(self, outcome: Outcome) -> int:
-        said = self._clean_up(None)
+        leftover = self._clean_up(None)
         if self._shell.dry_run:
             self._shell.say("dry run: nothing was run or created")
             return 0
         if outcome.end is End.FINISHED:
-            self._shell.say(f"training finished; {said}")
+            self._shell.say(f"training finished; {leftover}")
             return 0
         if outcome.end is End.REFUSED:
-            raise LaunchError(f"training refused to start: {outcome.reason}; {said}")
+            raise LaunchError(f"training refused to start: {outcome.reason}; {leftover}")
         logs = self._options.logs
-        self._shell.say(f"training {outcome.end.value}: {outcome.reason}; logs: {logs}; {said}")
+        self._shell.say(f"training {outcome.end.value}: {outcome.reason}; logs: {logs}; {leftover}")
         return FAILED
 
     def _clean_up(self, why: str | None) -> str:
         """Deletes the machines unless they are kept; returns, and with `why` prints, the result."""
-        said = self._delete() if not self._options.keep else self._describe_leftover("kept")
+        leftover = self._delete() if not self._options.keep else self._describe_leftover("kept")
         if why:
-            self._shell.say(f"{why}; {said}")
-        return said
+            self._shell.say(f"{why}; {leftover}")
+        return leftover
 
     def _delete(self) -> str:
         for _ in range(2):  # a first Ctrl-C during deletion must not leave machines

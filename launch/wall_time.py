@@ -1,7 +1,7 @@
 """Accounts for the wall time of a run over all attempts to finish it.
 
-WORKDIR/goodput.jsonl knows what a session did from its start to its last line. An attempt also
-starts processes before that, and after its last line it dies or ends.
+WORKDIR/goodput.jsonl covers a session from its start to its last line. An attempt also starts
+processes before that, and dies or ends after that line.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ def account(attempts: Sequence[Attempt], rows: Sequence[Mapping]) -> Goodput:
 
 
 def table_lines(goodput: Goodput) -> list[str]:
-    """Formats the account for people, what was lost most first."""
+    """Formats the seconds by phase as a table, the longest first."""
     total, steps = goodput.total, goodput.seconds.get(STEPS, 0.0)
     lines = [
         f"goodput {goodput.share:.1%}: {steps:.1f} of {total:.1f} s in steps that count, in "

@@ -1,4 +1,4 @@
-"""Defines the steps of a build; `local_build` and `cluster.build` do them in their ways."""
+"""Defines the steps of a build; `local_build` and `cluster.build` implement them."""
 
 import contextlib
 import hashlib
@@ -41,11 +41,11 @@ class Steps(ABC):
         self.removed: list[dict[str, Any]] = []
         self.dead: list[dict[str, Any]] = []
 
-    # ---- what the two ways do differently
+    # ---- implemented by subclasses
 
     @abstractmethod
     def check(self) -> None:
-        """Raises a UserError for what can be found out before anything is written."""
+        """Raises a UserError for any mistake that can be found before anything is written."""
 
     @abstractmethod
     def examine(self) -> tuple[str, list[Worker]]:

@@ -1,4 +1,4 @@
-"""Describes the machines that run programs in a build: each tells its sandbox tier itself.
+"""Describes the machines that run programs in a build: each reports its own sandbox tier.
 
 Results of a weaker tier are not mixed with those of a stronger one: the tiers are part of the
 recipe. A worker that cannot start the demanded tier ends the build.
@@ -47,9 +47,9 @@ def runtime() -> str:
     return f"Python {version} and code {code_digest()[:12]}"
 
 
-def check_same_runtime(told: Iterable[tuple[str, str]]) -> None:
+def check_same_runtime(runtimes: Iterable[tuple[str, str]]) -> None:
     """Raises BuildError if a worker, of (host, `runtime`), runs other code than this process."""
-    for host, found in sorted(set(told)):
+    for host, found in sorted(set(runtimes)):
         if found != runtime():
             raise BuildError(
                 f"--runner: worker {host} has {found}; expected {runtime()}, as here: give the "

@@ -7,9 +7,9 @@ The same command continues a stopped build.
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from data_pipeline.builder import runners
 from data_pipeline.builder.config_files import add_config
@@ -174,6 +174,13 @@ def _parser() -> CommandParser:
     add(
         "--max_length", type=int, metavar="N", help="leave out longer records (prompt and response)"
     )
+    _add_teacher_flags(parser)
+    _add_machine_flags(parser, default)
+    return parser
+
+
+def _add_teacher_flags(parser: CommandParser) -> None:
+    add = parser.add_argument
     add("--teacher", metavar="URL", help="OpenAI-compatible server of a teacher model")
     add(
         "--teacher_model",
@@ -197,6 +204,10 @@ def _parser() -> CommandParser:
         metavar=("IN", "OUT"),
         help="prices per million tokens",
     )
+
+
+def _add_machine_flags(parser: CommandParser, default: Mapping[str, Any]) -> None:
+    add = parser.add_argument
     _add_config_flag(parser)
     add(
         "--runner",
@@ -210,7 +221,6 @@ def _parser() -> CommandParser:
         help="processes of DirectRunner (default: 2)",
     )
     add("--tier", choices=("A", "B", "C"), help="sandbox tier (default: strongest)")
-    return parser
 
 
 def stop(*unused: object) -> NoReturn:

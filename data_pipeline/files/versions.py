@@ -1,4 +1,4 @@
-"""Tells whether files have changed, by what their file system says."""
+"""Tells whether files have changed, from the metadata of their file system."""
 
 import os
 

@@ -100,11 +100,11 @@ class Way(Protocol):
         ...
 
     def delete(self) -> None:
-        """Deletes what `create` requested; does nothing if that is nothing."""
+        """Deletes the machines that `create` requested; does nothing if it requested none."""
         ...
 
     def leftover(self) -> Leftover | None:
-        """Returns what costs until it is deleted; None for what is deleted or not ours."""
+        """Returns the resource of this launch that still costs money; None if there is none."""
         ...
 
 

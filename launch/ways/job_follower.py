@@ -29,11 +29,11 @@ class JobFollower:
 
     def follow(self) -> Outcome:
         """Returns how the job ended. Raises LaunchError where nobody may go on with it."""
-        asked = float("-inf")
+        last_read = float("-inf")
         try:
             while True:
-                if time.monotonic() - asked >= self._pod.poll_seconds:
-                    state, asked = self._read(), time.monotonic()
+                if time.monotonic() - last_read >= self._pod.poll_seconds:
+                    state, last_read = self._read(), time.monotonic()
                     if state.has_ended:
                         self._read_rest()
                         return self._judge(state)

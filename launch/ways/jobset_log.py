@@ -46,7 +46,7 @@ class JobSetLog:
     def __init__(self, pod: Pod, jobset: JobSet, shell: Shell, folder: Path):
         self._pod, self._jobset, self._shell, self._folder = pod, jobset, shell, folder
         self._followed: dict[str, _Followed] = {}
-        self._said: set[str] = set()
+        self._shown: set[str] = set()
 
     def show_commands(self) -> Outcome:
         """Prints the command of one connection; for a dry run."""
@@ -58,12 +58,12 @@ class JobSetLog:
     def follow(self) -> Outcome:
         """Returns the end of the JobSet."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        started, asked = time.monotonic(), float("-inf")
+        started, last_read = time.monotonic(), float("-inf")
         try:
             while True:
-                if time.monotonic() - asked >= self._pod.poll_seconds:
+                if time.monotonic() - last_read >= self._pod.poll_seconds:
                     state = self._read()
-                    asked = time.monotonic()
+                    last_read = time.monotonic()
                     if state.end:
                         return self._finish(state)
                     self._check_patience(started)
@@ -150,13 +150,13 @@ class JobSetLog:
             return Outcome(End.REFUSED, refused.log.last_error() or "see its log")
         statuses = [(one.pod.title, one.pod.status) for one in failed]
         errors = [one for one in failed if one.pod.status != STOPPED]
-        said = errors[0].log.last_error() if errors else None
-        parts = [describe_statuses(statuses) or state.reason, said]
+        reason = errors[0].log.last_error() if errors else None
+        parts = [describe_statuses(statuses) or state.reason, reason]
         if state.restarts:
             parts.append(f"restarted {state.restarts} of {self._pod.max_restarts} times")
         return Outcome(End.CRASHED, ": ".join(filter(None, parts)))
 
     def _say_once(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
+        if text not in self._shown:
+            self._shown.add(text)
             self._shell.say(text)

@@ -68,8 +68,8 @@ class _Since:
 class TpuVms:
     """The workers of one or more nodes.
 
-    `find_loss` says why the machines are gone, or None; it is asked every poll_seconds and after
-    every connection that ends early. That it cannot be asked for a while is no loss.
+    `find_loss` says why the machines are gone, or None; it is called every poll_seconds and after
+    every connection that ends early. If it fails for a while, nothing is taken for lost.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class TpuVms:
                 yield _Worker(node, index, WorkerLog(logs / f"{prefix}worker{index}.log", show))
 
     def _watch(self, training: Training, workers: list[_Worker]) -> Outcome:
-        asked = time.monotonic()
+        last_question = time.monotonic()
         loss, failed, lost = None, _Since(), _Since()
         while True:
             now = time.monotonic()
@@ -148,8 +148,8 @@ class TpuVms:
             if failed.lasts(any(worker.log.status for worker in workers), self._pod.stop_seconds):
                 self.stop(training)  # the others wait for the one that failed
                 failed = _Since()
-            if loss is None and now - asked > self._pod.poll_seconds:
-                asked, loss = now, self._find_loss()
+            if loss is None and now - last_question > self._pod.poll_seconds:
+                last_question, loss = now, self._find_loss()
             ended = not any(worker.is_heard() for worker in workers)
             # Deleting the machines now would cut short the time that training has to save.
             if lost.lasts(loss is not None, 0 if ended else self._pod.stop_seconds):
@@ -172,14 +172,14 @@ class TpuVms:
 
     def _after_disconnection(self, worker: _Worker) -> str | None:
         """Returns why the machine is lost, or None after a pause if it is there."""
-        said = worker.connection.errors()
+        reason = worker.connection.errors() or "no reason"
         if loss := self._find_loss():
             return loss
         moved = worker.log.size > worker.size_before
         worker.reconnections = 1 if moved else worker.reconnections + 1
         if worker.reconnections > _MOST_RECONNECTIONS:
-            return f"{worker.name} cannot be reached any more ({said})"
-        self._shell.say(f"{worker.name}: connection lost ({said or 'no reason'}); connecting again")
+            return f"{worker.name} cannot be reached any more ({reason})"
+        self._shell.say(f"{worker.name}: connection lost ({reason}); connecting again")
         time.sleep(min(self._pod.poll_seconds, 2.0 ** (worker.reconnections - 1)))
         return None
 
@@ -231,7 +231,7 @@ class TpuVms:
     def _on_nodes(self, act: Callable[[str], object]) -> None:
         """Acts on all nodes at once, again if ssh does not reach one: new machines take a while.
 
-        A failure of a lost machine is told as the loss.
+        Raises MachineLost for a failure on a machine that is lost.
         """
         for attempt in range(1, _MOST_ATTEMPTS + 1):
             try:

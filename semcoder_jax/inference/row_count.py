@@ -9,7 +9,7 @@ slot: up to `FREE_ROWS` of them (capacity.py) cost nothing.
 from typing import NamedTuple
 
 ALIKE = range(8, 17, 4)  # numbers of rows that give the same bits on a CPU
-# Rows end on the way, and end tokens end them earlier than their limit says.
+# Share of the steps left by max_new_tokens that will probably be taken: end tokens come earlier.
 SHARE_OF_LIMIT = 0.5
 
 

@@ -1,9 +1,9 @@
 """Sums gradients over a ring of neighbouring chips, where the TPU compiler has no reduce-scatter.
 
 A reduce-scatter over n devices must send (n-1)/n of the array from each. On some slices the TPU
-compiler (libtpu 0.0.42) runs it so; on others it runs an all-reduce, which sends twice that, and
-drops what the device does not need. `ring_order` knows the difference; benchmarks/reduce_scatter.py
-shows it with the smallest program.
+compiler (libtpu 0.0.42) does that; on others it runs an all-reduce, which sends twice as much, and
+drops the part that the device does not need. `ring_order` tells these slices apart;
+benchmarks/reduce_scatter.py shows the difference with the smallest program.
 """
 
 from collections.abc import Sequence

@@ -115,7 +115,7 @@ def _number(value: float) -> str:
 
 
 def _out_lines(name: str, result: CheapestResult, deadline: Deadline) -> list[str]:
-    """Tells which slices are out, by reason."""
+    """Lists the slices that are out, by reason."""
     reasons = collections.defaultdict(list)
     for one in result.considered:
         if one.plan is None:

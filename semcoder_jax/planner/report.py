@@ -230,10 +230,10 @@ def collective_lines(plan: Plan) -> list[str]:
 
 
 def sent_lines(plan: Plan) -> list[str]:
-    """Tells what a device sends in the compiled program, which may differ from the program's text.
+    """Formats the bytes that a device sends in the compiled program.
 
-    The compiler may run a reduce-scatter as an all-reduce, or gather a weight again for want of
-    memory.
+    They may differ from those of the program's text: the compiler may run a reduce-scatter as an
+    all-reduce, or gather a weight twice if it is short of memory.
     """
     sent, topology = plan.step.sent_bytes, plan.topology
     if not sent:
@@ -345,7 +345,7 @@ def recipe_text(plan: Plan) -> str:
 
 
 def calibrated_text(plan: Plan) -> str:
-    """Tells the time of a step and of the run if it reaches what published runs reach."""
+    """Formats the time of a step and of the run at the shares that published runs reach."""
     found = calibration(plan.topology.chip.name)
     text = f"{span(found.seconds(plan.roofline.step_seconds), '.3g')} s a step"
     if plan.hours is not None:
@@ -354,7 +354,7 @@ def calibrated_text(plan: Plan) -> str:
 
 
 def share_text(version: str) -> str:
-    """Tells which share of the roofline published runs on a TPU version reach."""
+    """Formats the share of the roofline that published runs on a TPU version reach."""
     found = calibration(version)
     none = "" if found.own else f"; none of them is on {version}"
     return f"published runs reach {span((found.low, found.high), '.0%')} of this roofline{none}"

@@ -122,8 +122,8 @@ def _run_steps(session: Session) -> int:
             session.position.step = step
             session.watch.finish_step(step)
             seconds = time.monotonic() - began
-            if told := grace.finish_step(seconds, session.checkpoints.is_saving()):
-                session.log.say(told)
+            if line := grace.finish_step(seconds, session.checkpoints.is_saving()):
+                session.log.say(line)
             stop_requested = session.stop.is_requested(step, session.checkpoints)
             stopping = stop_requested or step == session.last
             accuracy = _measure_accuracy(session, step, stop_requested)

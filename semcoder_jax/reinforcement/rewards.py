@@ -66,18 +66,17 @@ class Evidence:
     def step_verdicts(self) -> list[str]:
         """Returns the verdicts on the checked lines of the monologue, in order.
 
-        A line that was told before counts only if it is wrong now: repeating a true one earns
-        nothing.
+        A repeated line counts only if it is wrong: repeating a true one earns nothing.
         """
         monologue = self.text.partition(ANSWER)[0].split("\n")
         verdicts = line_verdicts(self.claims or ())
-        told: set[str] = set()
+        seen: set[str] = set()
         found = []
         for number, line in enumerate(monologue, 1):
             verdict, line = verdicts.get(number), _NUMBER.sub("", line).strip()
-            if verdict == CONTRADICTED or (verdict in _RIGHT and line not in told):
+            if verdict == CONTRADICTED or (verdict in _RIGHT and line not in seen):
                 found.append(verdict)
-            told.add(line)
+            seen.add(line)
         return found
 
 

@@ -71,7 +71,7 @@ def open_session(
     tokenizer, records = open_records(run.data, workdir, run.model.get("init_from"))
     prompts = Prompts(records, tokenizer, run)
     num_steps = run.train.num_steps or prompts.num_steps(run.data.num_epochs)
-    passes = run.objective.passes
+    passes, leads = run.objective.passes, jax.process_index() == 0
     setup = make_setup(run, mesh, workdir, tokenizer, num_steps * passes)
     checkpoints = Checkpoints(workdir, keep=run.train.keep_checkpoints)
     stack.enter_context(contextlib.closing(checkpoints))
@@ -79,17 +79,17 @@ def open_session(
     if (checkpoints.latest_step() or 0) >= last:
         return None
     measure = open_accuracy(run.accuracy, run.data, workdir) if run.accuracy else None
-    if judge is None and jax.process_index() == 0:
+    if judge is None and leads:
         judge = stack.enter_context(_open_judge(run, records))
     frozen = setup.trainable.load_frozen(setup.mesh)
-    reference, identity = _open_reference(run, setup, frozen, hf.tokenizer_size(tokenizer))
+    num_tokens = hf.tokenizer_size(tokenizer)
+    reference, identity = _open_reference(run, setup, frozen, num_tokens)
     position = Position(prompts, identity)
     loading = time.monotonic()
     first, state = load_state(setup, checkpoints, position, frozen)
     restoring = time.monotonic() - loading if first else 0.0
     # A checkpoint counts steps, the optimizer updates.
     state = state._replace(step=jax.device_put(np.int32(first * passes), setup.shardings.step))
-    leads = jax.process_index() == 0
     wall = WallTime(
         workdir, first, started, restoring=restoring, on_phase=watch.enter_phase, write=leads
     )
@@ -97,7 +97,7 @@ def open_session(
     store = RolloutStore(workdir, first, write=leads)
     for part in (wall, log, store):
         stack.enter_context(contextlib.closing(part))
-    sums = make_policy_sums(run.objective, run.data.global_batch_size, hf.tokenizer_size(tokenizer))
+    sums = make_policy_sums(run.objective, run.data.global_batch_size, num_tokens)
     return Session(
         run,
         setup,

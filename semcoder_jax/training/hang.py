@@ -2,8 +2,8 @@
 
 If an input, a device or another process hangs, all processes wait: in a collective nothing fails.
 So each process watches its own steps and phases, and prints the stack of every thread before it
-ends. The bounds count seconds that this process ran:
-a process that was stopped (Ctrl-Z, a debugger, a sleeping laptop) is not taken for one that hangs.
+ends. Only seconds in which this process ran count, so that one that was stopped (Ctrl-Z, a
+debugger, a sleeping laptop) is not taken for one that hangs.
 """
 
 import contextlib

@@ -311,8 +311,8 @@ def _run_steps(session: _Session, first: int, last: int) -> int:
             began = time.monotonic()
             _update(session, step, compiles=step == first + 1)
             session.watch.finish_step(step)
-            if told := grace.finish_step(time.monotonic() - began, checkpoints.is_saving()):
-                log.say(told)
+            if line := grace.finish_step(time.monotonic() - began, checkpoints.is_saving()):
+                log.say(line)
             stop_requested = session.stop.is_requested(step, checkpoints)
             _evaluate(session, step, stop_requested)
             session.failed = log.skipped > config.max_skipped_steps

@@ -62,8 +62,8 @@ class StopSignal:
 class GracePeriod:
     """Measures whether a run can save between SIGTERM and the end of its machine.
 
-    At most two steps are under way when the signal comes, and a save of the state follows. What was
-    measured is told once, if it takes longer than `seconds` (0: never).
+    At most two steps are under way when the signal comes, and a save of the state follows. If that
+    takes longer than `seconds` (0: any time is enough), the run reports it once.
     """
 
     def __init__(self, seconds: float, *, clock: Callable[[], float] = time.monotonic):
@@ -74,7 +74,7 @@ class GracePeriod:
         self._saving_since = self._clock() if self._seconds else None
 
     def finish_step(self, step_seconds: float, is_saving: bool) -> str | None:
-        """Returns the line to tell after a step that took `step_seconds`, if there is one."""
+        """Returns the line to print after a step that took `step_seconds`, if there is one."""
         if self._saving_since is None or is_saving:
             return None
         save, self._saving_since = self._clock() - self._saving_since, None

@@ -1,6 +1,6 @@
 """Finds the process that holds the others up, from times that every process measures of itself.
 
-In SPMD all processes take the same time a step: whoever is ready waits in the step's collectives.
+In SPMD all processes take the same time for a step, since the fast ones wait in its collectives.
 Slowness therefore shows only before that wait. Each process measures, per step, the time of its own
 host (the input, and all of its Python until the devices can start) and the time that it waits for
 the devices, which includes waiting for other processes. The one that holds the others up has a long
@@ -24,7 +24,7 @@ from semcoder_jax.training.goodput import INPUT, STEPS
 
 _LEAST_EXCESS = 0.1  # of a step: less is not worth a line
 _LEAST_RATIO = 1.5  # to the others' median
-_MOST_WAIT = 0.1  # of a step: who waits longer for the devices is hidden behind them
+_MOST_WAIT = 0.1  # of a step: a process that waits longer for its devices delays nobody
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,6 @@ PLACES = [
     for version in ("v5e", "v6e", "v4")
     for name in topologies.names(topologies.CHIPS[version])[:7]
 ]
-GIB = 2**30
 
 
 class World:

@@ -73,7 +73,7 @@ class RowSummary:
     @classmethod
     def read(cls, path: AnyPath) -> "RowSummary":
         row = json.loads(path.read_text())
-        workers = [Worker(*told) for told in row["workers"]]
+        workers = [Worker(*fields) for fields in row["workers"]]
         tally = Tally.from_json(row["tally"])
         return cls(**row | {"tally": tally, "workers": workers})
 
@@ -114,9 +114,9 @@ def make_rows(root: Any, work: GroupWork) -> None:
         | "AllDead" >> beam.Flatten()
         | "FirstDead" >> beam.combiners.Top.Smallest(SHOWN)
     )
-    told = (
+    workers = (
         groups
-        | "Told" >> beam.Map(lambda row: tuple(row["worker"]))
+        | "Reports" >> beam.Map(lambda row: tuple(row["worker"]))
         | "EachWorker" >> beam.Distinct()
     )
     (
@@ -130,7 +130,7 @@ def make_rows(root: Any, work: GroupWork) -> None:
             AsSingleton(sides | "CountSides" >> beam.CombineGlobally(_CountSides())),
             AsSingleton(groups | "Reused" >> beam.Map(_reused) | beam.CombineGlobally(sum)),
             AsSingleton(dead),
-            AsList(told),
+            AsList(workers),
         )
     )
 
