@@ -12,6 +12,8 @@ from typing import Any
 from launch.errors import CommandFailed, LaunchError
 from launch.shell import Shell, last_lines
 
+# Seconds after which a command counts as failed; ssh and scp take as long as an installation.
+LIMITS = {"describe": 120.0, "create": 1800.0, "delete": 1800.0}
 _INSTALL = "https://cloud.google.com/sdk/docs/install has it"
 # What an error of gcloud means, by a pattern of its text; the first that matches.
 _MEANINGS = (
@@ -62,7 +64,8 @@ class Gcloud:
     def run(self, group: str, verb: str, *words: str) -> str:
         """Runs a command that changes something. Raises CloudError."""
         try:
-            return self._shell.run(*self.argv(group, verb, *words))
+            limit = LIMITS.get(verb)
+            return self._shell.run(*self.argv(group, verb, *words), limit=limit)
         except CommandFailed as error:
             raise explain(error, f"{group} {verb}", words[0]) from None
 
@@ -70,7 +73,7 @@ class Gcloud:
         """Returns a resource's description; None if it does not exist. Raises CloudError."""
         argv = self.argv(group, "describe", name, "--format=json")
         try:
-            return json.loads(self._shell.ask(*argv))
+            described = json.loads(self._shell.ask(*argv, limit=LIMITS["describe"]))
         except CommandFailed as error:
             explained = explain(error, f"{group} describe", name)
             if explained.cause == "missing":
@@ -78,6 +81,9 @@ class Gcloud:
             raise explained from None
         except ValueError:
             raise CloudError(f"gcloud describes {name} in no JSON", "other") from None
+        if not isinstance(described, dict):
+            raise CloudError(f"gcloud describes {name} in no JSON object", "other")
+        return described
 
 
 def explain(error: CommandFailed, action: str, name: str) -> CloudError:

@@ -16,6 +16,7 @@ from typing import IO
 
 from launch.errors import CommandFailed, LaunchError
 
+_OUT_OF_TIME = 124  # the exit status that timeout(1) gives
 _SHOWN_ERRORS = 3  # last lines of stderr that an error message repeats
 
 
@@ -39,19 +40,24 @@ class Shell:
         if not self.dry_run and shutil.which(program, path=self._environment.get("PATH")) is None:
             raise LaunchError(f"{program} is not installed; {reason}")
 
-    def run(self, *argv: str) -> str:
+    def run(self, *argv: str, limit: float | None = None) -> str:
         """Runs a command to its end and returns its stdout; "" in a dry run.
 
-        Prints the command. Raises CommandFailed with the last lines of its stderr.
+        Prints the command. Ends it after `limit` seconds. Raises CommandFailed with the last lines
+        of its stderr.
         """
         self.say(f"+ {shlex.join(map(_in_one_line, argv))}")
-        return "" if self.dry_run else self.ask(*argv)
+        return "" if self.dry_run else self.ask(*argv, limit=limit)
 
-    def ask(self, *argv: str) -> str:
+    def ask(self, *argv: str, limit: float | None = None) -> str:
         """Runs a command that only reads, without printing it, and returns its stdout."""
         process = self._start(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
-            stdout, stderr = process.communicate()
+            stdout, stderr = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            end_process(process)
+            message = f"{' '.join(argv[:5])} … has not ended in {limit:g} s"
+            raise CommandFailed(message, argv, _OUT_OF_TIME, message) from None
         except BaseException:  # Ctrl-C: the program must not outlive the launcher
             end_process(process)
             raise

@@ -29,7 +29,7 @@ _CLOSED = re.compile(
     re.DOTALL,
 )
 _RIGHT = (CONFIRMED, PARTLY, RUNS)
-_NUMBER = re.compile(r"^\s*\d+[.)]\s*")
+_LABEL = re.compile(r"\[L(\d+)\]")
 _FULL_LENGTH = 0.75  # of the token budget; beyond it an answer loses
 
 
@@ -66,17 +66,24 @@ class Evidence:
     def step_verdicts(self) -> list[str]:
         """Returns the verdicts on the checked lines of the monologue, in order.
 
-        A repeated line counts only if it is wrong: repeating a true one earns nothing.
+        A true line counts only with a fact that no earlier line has told: a fact is its kind, what
+        the run says to it, and the label `[L3]` that the line cites. Telling one fact again, in
+        whatever words, earns nothing.
         """
         monologue = self.text.partition(ANSWER)[0].split("\n")
         verdicts = line_verdicts(self.claims or ())
-        seen: set[str] = set()
+        seen: set[tuple] = set()
         found = []
         for number, line in enumerate(monologue, 1):
-            verdict, line = verdicts.get(number), _NUMBER.sub("", line).strip()
-            if verdict == CONTRADICTED or (verdict in _RIGHT and line not in seen):
+            verdict, labels = verdicts.get(number), tuple(_LABEL.findall(line))
+            facts = {
+                (claim.kind, claim.truth, labels)
+                for claim in self.claims or ()
+                if claim.line == number and claim.verdict == CONFIRMED
+            }
+            if verdict == CONTRADICTED or (verdict in _RIGHT and facts - seen):
                 found.append(verdict)
-            seen.add(line)
+            seen |= facts
         return found
 
 
@@ -172,11 +179,18 @@ def _is_well_formed(text: str, question: Question) -> bool:
     if bool(found["monologue"]) != question.asks_monologue:
         return False
     sides = split_assertion(found["answer"])
-    if sides is None:
+    if sides is None or not _is_one_assertion(found["answer"]):
         return False
     if question.kind == "forward":
         return same_call(sides[0], question.call)
     return is_same_literal(sides[1], question.output)
+
+
+def _is_one_assertion(answer: str) -> bool:
+    try:
+        return len(ast.parse(f"assert {answer}").body) == 1
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
 
 
 def _has_program(text: str) -> bool:

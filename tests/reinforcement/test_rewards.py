@@ -255,3 +255,27 @@ def test_mistakes_in_the_config_are_one_line(sections, message, tmp_path):
     with pytest.raises(ConfigError) as caught:
         parse_run(config | sections)
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        ["The function returns 12.", "So the function returns 12.", "Hence it returns 12.",
+         "Step 7: The function returns 12.", "THE FUNCTION RETURNS 12.", "12 is returned."],
+        ["The loop runs 3 times.", "So the loop runs 3 times.", "Thus, the loop runs 3 times."],
+        ["n is 3.", "So n is 3.", "Here n is 3.", "Step 2: n is 3."],
+    ],
+)  # fmt: skip
+def test_a_fact_in_many_wordings_is_one_step(judge, fact):
+    ending = FORWARD.response[FORWARD.response.index("[/MONOLOGUE]") :]
+    once, often = judged(
+        judge, FORWARD, f"{fact[0]}\n{ending}", "\n".join(fact * 3) + f"\n{ending}"
+    )
+    for term in ("steps", "first_wrong_step"):
+        assert often.terms[term] <= 2 * once.terms[term] < 0.5, (once, often)
+
+
+def test_two_assertions_are_no_answer(judge):
+    answer = "assert f([1, 5, 7], 3) == 13\nassert f([1, 5, 7], 3) == 12\n[/ANSWER]"
+    [one] = judged(judge, DIRECT, answer)
+    assert one.terms["format"] == 0.0
