@@ -42,7 +42,11 @@ def portable_cluster(environment: dict[str, str]) -> Iterator[tuple[str, ...]]:
         )
     finally:
         process.stdin.close()
-        process.wait(30)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:  # a job that lost a worker may hold its threads
+            process.kill()
+            process.wait()
         process.stdout.close()
 
 
