@@ -208,6 +208,8 @@ def _attempt(rehearsal: Rehearsal, number: int) -> Outcome | None:
     last_steps = tuple(_last_step(process.last_lines) for process in group.processes)
     outcome = Outcome(tuple(group.statuses), last_steps, terminated is not None)
     _tell_end(number, group, outcome, terminated)
+    if number == 1 and not any(outcome.statuses):
+        _tell_what_did_not_happen(rehearsal, terminated)
     return outcome
 
 
@@ -264,6 +266,16 @@ def _tell_end(number: int, group: ProcessGroup, outcome: Outcome, terminated: fl
         steps = sorted({pair[0] for pair in outcome.last_steps if pair})
         same = f"all saved step {steps[0]}" if len(steps) == 1 else f"they saved steps {steps}"
         _say(f"attempt {number}: {same} and ended {seconds:.1f} s after SIGTERM")
+
+
+def _tell_what_did_not_happen(rehearsal: Rehearsal, terminated: float | None) -> None:
+    """Names the faults whose step the first attempt, which ended well, did not reach."""
+    planted = {name: getattr(rehearsal, name) for name in ("kill", "hang")}
+    flags = [f"--{name}={at[0]}@{at[1]}" for name, at in planted.items() if at]
+    if rehearsal.sigterm and terminated is None:
+        flags.append(f"--sigterm={rehearsal.sigterm}")
+    for flag in flags:
+        _say(f"warning: {flag} did not happen: training ended before that step was finished")
 
 
 def _last_step(lines: Sequence[str]) -> tuple[int, int] | None:

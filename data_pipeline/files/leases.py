@@ -50,9 +50,14 @@ class _Holder:
     def __str__(self) -> str:
         return f"process {self.process} on {self.host}"
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the process runs or ran on this machine."""
+        return self.machine == _machine()
+
     def has_ended(self) -> bool:
         """Returns whether the process ran on this machine and runs no longer."""
-        return self.machine == _machine() and self.started != _started(self.process)
+        return self.is_here and self.started != _started(self.process)
 
 
 class Lease:
@@ -114,7 +119,10 @@ def _acquire(path: ObjectPath, wait: bool) -> str:
         left = 0.0 if holder is None else holder.seconds - found.age
         if left > 0 and not holder.has_ended():
             if not wait:
-                raise LockError(path, f"{holder} (free {holder.seconds:.0f} s after it is killed)")
+                later = (
+                    "" if holder.is_here else f" (free {holder.seconds:.0f} s after it is killed)"
+                )
+                raise LockError(path, f"{holder}{later}")
             time.sleep(min(left, _LONGEST_PAUSE))
             continue
         with contextlib.suppress(ChangedError):  # another one was faster: look again

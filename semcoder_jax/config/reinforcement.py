@@ -1,6 +1,7 @@
 """Defines the sections of a config for learning from rewards: rollouts, objective and rewards."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 from semcoder_jax.config.sections import ConfigError
@@ -90,7 +91,8 @@ def check_rewards(weights: Mapping[str, float]) -> None:
             raise ConfigError(
                 f"config: unknown field rewards.{name}; expected one of {', '.join(REWARD_TERMS)}"
             )
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight >= 0:
-            raise ConfigError(f"config: rewards.{name} is {weight!r}, expected 0 or more")
+        is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not is_number or not 0 <= weight < math.inf:
+            raise ConfigError(f"config: rewards.{name} is {weight!r}, expected a number, 0 or more")
     if not any(weights.values()):
         raise ConfigError("config: rewards: expected a weight above 0")

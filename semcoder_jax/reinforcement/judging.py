@@ -128,6 +128,7 @@ class SandboxJudge(contextlib.AbstractContextManager):
             right=right and one.answer is not None,
             claims=claims,
             lines_run=_lines_run(results) if question.kind == "forward" else 0,
+            givens=_givens(results),
         )
 
     def _claims(self, one: "_Answer", results: Sequence[Result]) -> tuple[Claim, ...]:
@@ -187,6 +188,14 @@ def _lines_run(results: Sequence[Result]) -> int:
     if trace is None:
         return 0
     return len({event.line for event in trace.events if event.kind == "line" and event.frame == 0})
+
+
+def _givens(results: Sequence[Result]) -> frozenset[str]:
+    """Returns the arguments of the called function, "n=3"."""
+    trace = results[0].trace if results else None
+    if trace is None or not trace.events:
+        return frozenset()
+    return frozenset(f"{name}={value}" for name, value in trace.events[0].changed.items())
 
 
 def _offset(one: _Answer, line: int) -> int:

@@ -44,6 +44,7 @@ class Evidence:
       right: whether it answers a question about a run rightly; None: none was asked.
       claims: the verified claims of its monologue; None: none was asked.
       lines_run: number of different lines of the program that its run executed.
+      givens: the run's arguments as the verifier writes them, "n=3".
       passed: share of the tests that its program passes; None: no program was asked.
     """
 
@@ -55,6 +56,7 @@ class Evidence:
     right: bool | None = None
     claims: tuple[Claim, ...] | None = None
     lines_run: int = 0
+    givens: frozenset[str] = frozenset()
     passed: float | None = None
 
     @property
@@ -66,25 +68,38 @@ class Evidence:
     def step_verdicts(self) -> list[str]:
         """Returns the verdicts on the checked lines of the monologue, in order.
 
-        A true line counts only with a fact that no earlier line has told: a fact is its kind, what
-        the run says to it, and the label `[L3]` that the line cites. Telling one fact again, in
-        whatever words, earns nothing.
+        A true line counts only with a fact of the run that no earlier line has told (see `_facts`):
+        telling one fact again, in whatever words, earns nothing.
         """
         monologue = self.text.partition(ANSWER)[0].split("\n")
         verdicts = line_verdicts(self.claims or ())
         seen: set[tuple] = set()
         found = []
         for number, line in enumerate(monologue, 1):
-            verdict, labels = verdicts.get(number), tuple(_LABEL.findall(line))
-            facts = {
-                (claim.kind, claim.truth, labels)
-                for claim in self.claims or ()
-                if claim.line == number and claim.verdict == CONFIRMED
-            }
+            verdict, facts = verdicts.get(number), self._facts(number, line)
             if verdict == CONTRADICTED or (verdict in _RIGHT and facts - seen):
                 found.append(verdict)
             seen |= facts
         return found
+
+    def _facts(self, number: int, line: str) -> set[tuple]:
+        """Returns what a line of the monologue tells rightly of the run.
+
+        A fact is its kind and what the run says to it; that a line runs, its label `[L3]`, too. No
+        fact are the arguments, which the question tells, and expressions that the program does not
+        have: there is no end of true ones, such as `n < 4`, `n < 5`.
+        """
+        labels = tuple(_LABEL.findall(line))
+        code = "".join(self.question.program.split())
+        facts = set()
+        for claim in self.claims or ():
+            if claim.line != number or claim.verdict != CONFIRMED or claim.truth in self.givens:
+                continue
+            expression, equals, _ = (claim.truth or "").rpartition(" = ")
+            is_expression = claim.kind in ("branch", "expression") and bool(equals)
+            if not is_expression or "".join(expression.split()) in code:
+                facts.add((claim.kind, claim.truth, labels if claim.kind == "flow" else ()))
+        return facts
 
 
 def score_answer(evidence: Evidence) -> float | None:

@@ -66,6 +66,15 @@ def test_faults_are_planted_in_their_process_in_the_first_attempt_only():
     assert str(rehearsal.logs) == "w-logs"
 
 
+def test_a_fault_that_did_not_happen_is_named(capsys):
+    flags = ["--processes=2", "--devices=1", "--kill=1@99", "--sigterm=77", "--slow=0@5"]
+    planted = parse_arguments([*flags, *TRAINING])
+    local._tell_what_did_not_happen(planted, None)
+    said = capsys.readouterr().out
+    assert "--kill=1@99 did not happen" in said and "--sigterm=77 did not happen" in said
+    assert "--slow" not in said and said.count("\n") == 2
+
+
 def test_an_attempt_is_over_when_all_trained_to_the_end_or_stopped_unasked():
     def outcome(statuses, told, terminated=False):
         return Outcome(statuses, told, terminated)

@@ -233,7 +233,9 @@ def test_names_of_terms_are_those_of_the_config():
         ({"rollouts": {"max_new_tokens": 9}}, "section objective is missing"),
         ({"rewards": {"answer": 1.0}}, "section rollouts is missing"),
         ({"rewards": {"answr": 1.0}}, "unknown field rewards.answr; expected one of answer"),
-        ({"rewards": {"answer": -1}}, "rewards.answer is -1, expected 0 or more"),
+        ({"rewards": {"answer": -1}}, "rewards.answer is -1, expected a number, 0 or more"),
+        ({"rewards": {"answer": float("inf")}}, "rewards.answer is inf, expected a number"),
+        ({"rewards": {"answer": float("nan")}}, "rewards.answer is nan, expected a number"),
         ({"rewards": {"answer": 0}}, "rewards: expected a weight above 0"),
         ({"rollouts": {"max_new_tokens": 9, "group_size": 3}}, "8 is not divisible by"),
         ({"rollouts": {"max_new_tokens": 9, "group_size": 1}}, "group_size is 1"),
@@ -264,9 +266,11 @@ def test_mistakes_in_the_config_are_one_line(sections, message, tmp_path):
          "Step 7: The function returns 12.", "THE FUNCTION RETURNS 12.", "12 is returned."],
         ["The loop runs 3 times.", "So the loop runs 3 times.", "Thus, the loop runs 3 times."],
         ["n is 3.", "So n is 3.", "Here n is 3.", "Step 2: n is 3."],
+        ["n < 4 is True.", "n < 5 is True.", "n < 6 is True.", "n < 7 is True."],
+        ["n is 3.", "xs is [1, 5, 7].", "len(xs) is 3.", "xs[0] is 1.", "xs[1] is 5."],
     ],
 )  # fmt: skip
-def test_a_fact_in_many_wordings_is_one_step(judge, fact):
+def test_facts_told_again_or_not_of_the_run_are_no_steps(judge, fact):
     ending = FORWARD.response[FORWARD.response.index("[/MONOLOGUE]") :]
     once, often = judged(
         judge, FORWARD, f"{fact[0]}\n{ending}", "\n".join(fact * 3) + f"\n{ending}"
