@@ -97,6 +97,7 @@ def _mistake_of_launch(words: Sequence[str], complete: bool) -> str | None:
     with (
         mock.patch.object(Supervisor, "run", lambda *_: 0),
         mock.patch.object(working_tree, "list_files", lambda *_: []),  # nothing is packed
+        mock.patch.object(launch.command, "check_mesh", lambda *_: None),  # read by train below
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(printed),
     ):
