@@ -146,6 +146,7 @@ class Compiler:
     def _process_error(self) -> CompileError:
         code = self._process.wait()
         self._process = None
+        self._listener.join(_TICK)  # its last words may still be on their way
         said = next((line for line in reversed(self._complaints) if line), "it said nothing")
         return CompileError(f"the compiler's process ended (exit code {code}): {said}")
 
@@ -171,9 +172,10 @@ class Compiler:
         )
         self._answers, self._complaints = queue.Queue(), []
         threading.Thread(target=_read, args=(self._process, self._answers), daemon=True).start()
-        threading.Thread(
+        self._listener = threading.Thread(
             target=_keep_last, args=(self._process.stderr, self._complaints), daemon=True
-        ).start()
+        )
+        self._listener.start()
 
 
 def _read_bounds(records: Sequence[dict | None]) -> list[StepBounds | None]:
