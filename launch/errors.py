@@ -1,5 +1,8 @@
 """Defines the errors of launching."""
 
+import contextlib
+from collections.abc import Iterator
+
 from semcoder_jax.errors import UserError
 
 
@@ -21,6 +24,19 @@ class CommandFailed(LaunchError):
     ):
         super().__init__(message)
         self.argv, self.status, self.stderr, self.output = argv, status, stderr, output
+
+
+@contextlib.contextmanager
+def documented_answer(program: str) -> Iterator[None]:
+    """Raises LaunchError where the block meets another answer than `program` is documented to give.
+
+    The block reads JSON and takes out fields.
+    """
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise LaunchError(f"{program}: expected JSON as documented, but {reason}") from None
 
 
 class MachineLost(LaunchError):

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from launch.errors import CommandFailed, LaunchError
+from launch.errors import CommandFailed, documented_answer
 from launch.failures import explain
 from launch.shell import Shell
 
@@ -95,13 +95,15 @@ class JobSet:
         text = self._ask(
             "get", "jobset", self._name, *self._place, "--ignore-not-found", "--output=json"
         )
-        return parse_state(json.loads(text)) if text.strip() else None
+        with documented_answer("kubectl get jobset"):
+            return parse_state(json.loads(text)) if text.strip() else None
 
     def read_pods(self) -> list[WorkerPod]:
         """Returns the pods of all attempts that are still there, in order."""
         selector = f"--selector={_LABEL}jobset-name={self._name}"
         text = self._ask("get", "pods", *self._place, selector, "--output=json")
-        pods = [parse_pod(item) for item in json.loads(text)["items"]]
+        with documented_answer("kubectl get pods"):
+            pods = [parse_pod(item) for item in json.loads(text)["items"]]
         return sorted(pods, key=lambda pod: (pod.attempt, pod.slice, pod.worker, pod.name))
 
     def log_argv(self, pod: str) -> tuple[str, ...]:
@@ -113,8 +115,6 @@ class JobSet:
             return self._shell.ask("kubectl", *words)
         except CommandFailed as error:
             raise explain(error, _MEANINGS, f"kubectl {words[0]} {words[1]}") from None
-        except ValueError:
-            raise LaunchError(f"kubectl {words[0]} {words[1]} printed no JSON") from None
 
 
 def parse_state(record: Mapping[str, Any]) -> JobSetState:

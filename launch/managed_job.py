@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from launch import environment
-from launch.errors import CommandFailed, LaunchError
+from launch.errors import CommandFailed, LaunchError, documented_answer
 from launch.failures import explain
 from launch.pod_config import SkyPilot, accelerator_type, runtime_version
 from launch.shell import Shell
@@ -90,7 +90,8 @@ class Sky:
                 return []
             raise explain(error, MEANINGS, "sky jobs queue") from None
         records = _read_list(output)
-        jobs = [parse_job(record) for record in records if record.get("job_name") == name]
+        with documented_answer("sky jobs queue"):
+            jobs = [parse_job(record) for record in records if record.get("job_name") == name]
         return sorted(jobs, key=lambda job: job.job)
 
     def read_job(self, name: str, number: int) -> JobState:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from launch.errors import LaunchError, MachineLost
+from launch.errors import LaunchError, MachineLost, documented_answer
 from launch.gcloud import CloudError, find_cause
 from launch.patience import DELETIONS, ask_patiently
 from launch.pod_config import QueuedResource, accelerator_type, runtime_version
@@ -198,8 +198,9 @@ class QueuedResourceWay(TpuVmWay):
             raise MachineLost(f"{self._pod.name} is {state}")
         if state in _GONE:
             raise LaunchError(f"{self._pod.name} is {state} by a user's request")
-        error = described.get("state", {}).get("failedData", {}).get("error", {})
-        reason = " ".join(str(error.get("message", "no reason given")).split())
+        with documented_answer("gcloud … describe"):
+            error = described.get("state", {}).get("failedData", {}).get("error", {})
+            reason = " ".join(str(error.get("message", "no reason given")).split())
         if find_cause(reason) == "capacity":
             raise MachineLost(f"{self._pod.name} is {state}: {reason}")
         raise LaunchError(f"{self._pod.name} is {state}: {reason}")
@@ -223,8 +224,10 @@ def node_names(pod: QueuedResource) -> list[str]:
 
 
 def _state(described: Mapping[str, Any]) -> str:
-    return described.get("state", {}).get("state", "STATE_UNSPECIFIED")
+    with documented_answer("gcloud … describe"):
+        return described.get("state", {}).get("state", "STATE_UNSPECIFIED")
 
 
 def _initiator(described: Mapping[str, Any]) -> str | None:
-    return described.get("state", {}).get("stateInitiator")
+    with documented_answer("gcloud … describe"):
+        return described.get("state", {}).get("stateInitiator")
