@@ -25,9 +25,9 @@ def inline_monologue(trace: Trace) -> str:
 
     Raises NarrationError if the run raised, was cut, or left the called function's own frame.
     """
-    _check(trace)
+    check_single_frame(trace)
     return (
-        f"{_introduction(trace)}### Execution Simulation\n{_execution(trace)}\n\n"
+        f"{describe_function(trace)}### Execution Simulation\n{_execution(trace)}\n\n"
         f"### Conclusion\nThe function returns {trace.result}.\n"
         f"[/MONOLOGUE]\n\n[ANSWER]\n{direct_answer(trace)}"
     )
@@ -35,11 +35,12 @@ def inline_monologue(trace: Trace) -> str:
 
 def direct_answer(trace: Trace) -> str:
     """Returns the text that follows [ANSWER]: the completed assertion and the closing tag."""
-    _check(trace)
+    check_single_frame(trace)
     return f"assert {trace.call} == {trace.result}\n[/ANSWER]"
 
 
-def _check(trace: Trace) -> None:
+def check_single_frame(trace: Trace) -> None:
+    """Raises NarrationError unless the run returned, is whole, and stayed in one frame."""
     if trace.raised is not None or trace.result is None:
         raise NarrationError(f"{trace.call} raised {trace.raised}; expected it to return")
     if trace.truncated is not None or trace.clipped:
@@ -48,7 +49,8 @@ def _check(trace: Trace) -> None:
         raise NarrationError(f"{trace.call} runs nested frames; expected one function")
 
 
-def _introduction(trace: Trace) -> str:
+def describe_function(trace: Trace) -> str:
+    """Writes the two opening sections: the shape of the function, and what it may change."""
     nodes = list(ast.walk(ast.parse(trace.program)))
     branches = any(isinstance(node, ast.If | ast.Match) for node in nodes)
     loops = any(isinstance(node, ast.For | ast.While) for node in nodes)
@@ -90,31 +92,30 @@ def _step(statement: ast.stmt, moment: Moment, trace: Trace) -> str:
         case ast.Return(value=None):
             return "return None"
         case ast.Return(value=expression):
-            return f"return {_with_values(expression, before)}, which is {trace.result}"
+            return f"return {quote_with_values(expression, before)}, which is {trace.result}"
         case ast.If(test=test):
-            return f"{_with_values(test, before)} is {event.branch}"
+            return f"{quote_with_values(test, before)} is {event.branch}"
         case ast.While(test=test):
-            return f"{_with_values(test, before)} is {event.branch}"
+            return f"{quote_with_values(test, before)} is {event.branch}"
         case ast.For(iter=iterated):
-            where = f"iteration {moment.turn} of {_with_values(iterated, before)}"
+            where = f"iteration {moment.turn} of {quote_with_values(iterated, before)}"
             if not event.branch:
                 return f"{where} does not start"
-            return f"{where} gives {_join_assignments(_targets(statement.target), after)}"
+            return f"{where} gives {join_assignments(_targets(statement.target), after)}"
         case ast.Assign(targets=[target], value=expression):
-            given = _join_assignments(_targets(target), after)
-            return f"{_with_values(expression, before)} gives {given}"
+            given = join_assignments(_targets(target), after)
+            return f"{quote_with_values(expression, before)} gives {given}"
         case ast.AugAssign(target=ast.Name(id=name) as target, op=operator, value=expression):
             sum_ = ast.BinOp(ast.Name(name, ast.Load()), operator, expression)
-            return (
-                f"{_with_values(sum_, before)} gives {_join_assignments(_targets(target), after)}"
-            )
+            given = join_assignments(_targets(target), after)
+            return f"{quote_with_values(sum_, before)} gives {given}"
         case ast.Pass() | ast.Break() | ast.Continue():
             return ast.unparse(statement)
         case ast.Expr(value=expression):
-            quoted = _with_values(expression, before)
+            quoted = quote_with_values(expression, before)
             changed = list(event.changed)
             return (
-                f"{quoted} gives {_join_assignments(changed, after)}"
+                f"{quoted} gives {join_assignments(changed, after)}"
                 if changed
                 else f"{quoted} is done"
             )
@@ -126,11 +127,12 @@ def _targets(target: ast.expr) -> list[str]:
     return [node.id for node in ast.walk(target) if isinstance(node, ast.Name)]
 
 
-def _join_assignments(names: list[str], values: Mapping[str, str]) -> str:
+def join_assignments(names: list[str], values: Mapping[str, str]) -> str:
+    """Writes `a=1, b=2`, each name with its value."""
     return ", ".join(f"{name}={values[name]}" for name in names)
 
 
-def _with_values(expression: ast.expr, values: Mapping[str, str]) -> str:
+def quote_with_values(expression: ast.expr, values: Mapping[str, str]) -> str:
     """Returns the expression's code with `=value` after each local variable that it reads."""
     copy = ast.parse(ast.unparse(expression), mode="eval").body
     for node in ast.walk(copy):

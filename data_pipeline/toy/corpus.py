@@ -9,12 +9,11 @@ corpus comes from running it.
 """
 
 import ast
-import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import itertools
 import json
-import multiprocessing
 import random
 import sys
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from data_pipeline.monologue.inline import direct_answer, inline_monologue
 from data_pipeline.pyx.prompts import forward_field, training_prompt
 from data_pipeline.pyx.records import PyXRecord, write_jsonl
 from data_pipeline.source.fingerprints import FINGERPRINT, function_fingerprint
+from data_pipeline.toy.drawing import draw_chunks
 from data_pipeline.toy.vocabulary import train_tokenizer
 from data_pipeline.tracing import Trace, trace_call
 
@@ -166,8 +166,6 @@ def _distinct(functions: int, seed: int, workers: int, progress: bool) -> Iterat
     """Yields the first `functions` distinct candidates, in the order of the chunks."""
     seen: set[str] = set()
     draw = functools.partial(_draw_chunk, seed)
-    # Not fork: a caller may hold JAX's threads.
-    context = multiprocessing.get_context("spawn")
     bar = tqdm(
         total=functions,
         desc="programs",
@@ -175,21 +173,15 @@ def _distinct(functions: int, seed: int, workers: int, progress: bool) -> Iterat
         disable=not progress,
         mininterval=0.1 if sys.stderr.isatty() else 10,  # a log file wants few lines
     )
-    with bar, concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
-        numbers = itertools.count()
-        pending = [pool.submit(draw, next(numbers)) for _ in range(2 * workers)]
-        while True:
-            chunk = pending.pop(0).result()
-            pending.append(pool.submit(draw, next(numbers)))
-            for candidate in chunk:
-                if candidate.fingerprint in seen:
-                    continue
-                seen.add(candidate.fingerprint)
-                bar.update()
-                yield candidate
-                if len(seen) == functions:
-                    pool.shutdown(cancel_futures=True)
-                    return
+    with bar, contextlib.closing(draw_chunks(draw, workers)) as chunks:
+        for candidate in itertools.chain.from_iterable(chunks):
+            if candidate.fingerprint in seen:
+                continue
+            seen.add(candidate.fingerprint)
+            bar.update()
+            yield candidate
+            if len(seen) == functions:
+                return
 
 
 def _draw_chunk(seed: int, number: int) -> list[_Candidate]:

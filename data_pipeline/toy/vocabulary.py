@@ -8,7 +8,7 @@ restores the encoded text exactly. The result is an ordinary Hugging Face tokeni
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
@@ -20,36 +20,39 @@ BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 
 _VALUE = r"(?:\d+|'[^'\n]*'|\[[\d, ]*\]|True|False)"
 # Alternatives in order of preference; text that matches none becomes single characters.
-_WORD = "|".join(
-    (
-        # Headings with their fixed sentences, up to where a value or step begins.
-        r"(?:\.?\n*###[^\n]*\n(?:[A-Z][^\n=\d\['`]*\.\n+)?)+(?:\d+\. |[A-Z][a-z ]+ )?",
-        r"(?:\.?\n*\[/?[A-Z]{2,}\]\n*)+(?:(?:assert|def) f\()?",  # tags, and what they open
-        r"[A-Z][a-z]+ [^\n=\d]*\n+",  # an instruction
-        r"\.?\n\d+\. ",  # from one step to the next
-        r"\[L\d+\] ",  # the line that a step speaks of
-        r" # \[L\d+\]\n *",  # the label of a code line, and the indentation of the next
-        r"[A-Za-z_]+=",  # a variable, before its value
-        r"\[:*-?\d*:*-?\d*\]",  # an index or a slice
-        _VALUE,
-        r"iteration \d+ of ",
-        r"(?:return|assert|def|for|if) (?:f\()?",
-        r" (?:[a-z]{2,} )+",  # words between values
-        r" (?:[a-z]{2,} )+[a-z]+",  # words up to the end of a sentence
-        r"\.?[A-Za-z_]+\(?",  # a name, a call, a method call
-        r"\)? [^\sA-Za-z_\d\[\]'#]+ (?:\?\?)?",  # operators
-        r", |[^\sA-Za-z_\d\[\]'#]+",  # punctuation
-        r"\s+",
-    )
+WORDS = (
+    # Headings with their fixed sentences, up to where a value or step begins.
+    r"(?:\.?\n*###[^\n]*\n(?:[A-Z][^\n=\d\['`]*\.\n+)?)+(?:\d+\. |[A-Z][a-z ]+ )?",
+    r"(?:\.?\n*\[/?[A-Z]{2,}\]\n*)+(?:(?:assert|def) f\()?",  # tags, and what they open
+    r"[A-Z][a-z]+ [^\n=\d]*\n+",  # an instruction
+    r"\.?\n\d+\. ",  # from one step to the next
+    r"\[L\d+\] ",  # the line that a step speaks of
+    r" # \[L\d+\]\n *",  # the label of a code line, and the indentation of the next
+    r"[A-Za-z_]+=",  # a variable, before its value
+    r"\[:*-?\d*:*-?\d*\]",  # an index or a slice
+    _VALUE,
+    r"iteration \d+ of ",
+    r"(?:return|assert|def|for|if) (?:f\()?",
+    r" (?:[a-z]{2,} )+",  # words between values
+    r" (?:[a-z]{2,} )+[a-z]+",  # words up to the end of a sentence
+    r"\.?[A-Za-z_]+\(?",  # a name, a call, a method call
+    r"\)? [^\sA-Za-z_\d\[\]'#]+ (?:\?\?)?",  # operators
+    r", |[^\sA-Za-z_\d\[\]'#]+",  # punctuation
+    r"\s+",
 )
 
 
-def train_tokenizer(texts: Iterable[str], max_words: int) -> "PreTrainedTokenizerFast":
-    """Makes a tokenizer of the `max_words` most frequent words of `texts`, all bytes, BOS, EOS."""
+def train_tokenizer(
+    texts: Iterable[str], max_words: int, *, words: Sequence[str] = WORDS
+) -> "PreTrainedTokenizerFast":
+    """Makes a tokenizer of the `max_words` most frequent words of `texts`, all bytes, BOS, EOS.
+
+    words: regular expressions in order of preference; what matches none becomes characters.
+    """
     # Slow to import, and workers that generate programs do not need it.
     from transformers import PreTrainedTokenizerFast
 
-    split = pre_tokenizers.Split(Regex(_WORD), behavior="isolated")
+    split = pre_tokenizers.Split(Regex("|".join(words)), behavior="isolated")
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
     counts: Counter[str] = Counter()
@@ -57,8 +60,8 @@ def train_tokenizer(texts: Iterable[str], max_words: int) -> "PreTrainedTokenize
         counts.update(word for word, _ in pre_tokenizer.pre_tokenize_str(text))
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     frequent = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    words = [word for word, _ in frequent if len(word) > 1][:max_words]
-    vocabulary = {word: i for i, word in enumerate([PAD, BOS, EOS, *alphabet, *words])}
+    kept = [word for word, _ in frequent if len(word) > 1][:max_words]
+    vocabulary = {word: i for i, word in enumerate([PAD, BOS, EOS, *alphabet, *kept])}
     tokenizer = Tokenizer(models.BPE(vocabulary, [], ignore_merges=True))
     tokenizer.pre_tokenizer = pre_tokenizer
     tokenizer.decoder = decoders.ByteLevel()

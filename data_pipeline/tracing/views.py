@@ -30,9 +30,9 @@ def inline_trace(trace: Trace, frame: int = 0) -> str:
         if event.frame != frame:
             continue
         if event.kind == "call":
-            comments[event.line].append(f" # [INPUT] {_json_object(event.changed)} [/INPUT]")
+            comments[event.line].append(f" # [INPUT] {json_object(event.changed)} [/INPUT]")
         elif event.kind in ("line", "resume") and event.changed:
-            text = _json_object(event.changed)
+            text = json_object(event.changed)
             states[event.line].append(f"[STATE-{order}] {text} [/STATE-{order}]")
             order += 1
         elif event.kind == "return" and event.value is not None:
@@ -50,7 +50,8 @@ def inline_trace(trace: Trace, frame: int = 0) -> str:
     return "\n".join(lines)
 
 
-def _json_object(values: object) -> str:
+def json_object(values: object) -> str:
+    """Writes variables, name -> text of the value, as the JSON of a state."""
     return json.dumps({name: _upstream_value(text) for name, text in dict(values).items()})  # type: ignore[call-overload]
 
 

@@ -1,0 +1,1 @@
+"""Small functions with descriptions that determine them: how to write and how to repair them."""
