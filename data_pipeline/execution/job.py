@@ -149,23 +149,32 @@ class BodyJob(Job):
 
 @dataclass(frozen=True)
 class SeriesJob(Job):
-    """Calls the function `name` with one input after another in one process (`guest.series`)."""
+    """Calls the function `name` with one input after another in one process (`guest.series`).
+
+    series: JSON of the list of inputs
+    timed:  whether to return the CPU time of each call
+    """
 
     mode = "series"
 
     name: str
-    series: tuple[Any, ...]
+    series: str = field(repr=False)
     seconds: tuple[float, ...]
     collect: str | None
+    timed: bool = False
 
     def message(self) -> dict[str, Any]:
         return {
             **super().message(),
             "name": self.name,
-            "series": self.series,
             "seconds": self.seconds,
             "collect": self.collect,
+            "timed": self.timed,
         }
+
+    def request(self, perturb: int = 0) -> bytes:
+        """Returns what the sample's process reads; the inputs are JSON already."""
+        return b'%s, "series": %s}' % (super().request(perturb)[:-1], self.series.encode())
 
 
 def call_job(program: str, call: str, **options: Any) -> CallJob:
@@ -181,19 +190,22 @@ def function_job(program: str, name: str, *args: Any, **options: Any) -> Functio
 def series_job(
     program: str,
     name: str,
-    series: Sequence[Any],
+    series: Sequence[Any] | str,
     seconds: Sequence[float],
     *,
     collect: str | None = None,
+    timed: bool = False,
     **options: Any,
 ) -> SeriesJob:
     """Makes a job that calls the function `name` with one input after another in one process.
 
-    series:  argument lists as tagged trees (`values.encode`)
+    series:  argument lists as tagged trees (`values.encode`), or their JSON
     seconds: CPU time limit of each call
     collect: see `guest.series.run`
+    timed:   whether to return the CPU time of each call
     """
-    return SeriesJob(program, name, tuple(series), tuple(seconds), collect, **options)
+    inputs = series if isinstance(series, str) else json.dumps(series)
+    return SeriesJob(program, name, inputs, tuple(seconds), collect, timed, **options)
 
 
 def expression_job(program: str, expression: str, **options: Any) -> ExpressionJob:

@@ -6,7 +6,7 @@ import math
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_pipeline.execution import oracles
@@ -106,6 +106,33 @@ def test_no_type_passes_for_another_in_a_digest(kind):
     many = series.LARGE + 1
     for long in (lambda one: [one] * many, lambda one: [[one]] * many):
         assert series._encode_answer(long(made)) == series._encode_answer(long(ordinary))
+
+
+NUMBERS = st.integers(-3, 3) | st.sampled_from([-0.0, 0.5, 2**53, 2.0**53, 2**53 + 1, 10**400])
+
+
+@settings(max_examples=30)
+@given(st.lists(NUMBERS | st.booleans(), min_size=1, max_size=6), st.data())
+def test_digests_are_equal_if_and_only_if_the_numbers_are(numbers, data):
+    times = series.LARGE // len(numbers) + 1
+    other = [data.draw(st.sampled_from(_equals(number))) for number in numbers]
+    changed = [*other[:-1], data.draw(NUMBERS)]
+    kind, digest = series._encode_answer(numbers * times)
+    assert kind == "digest" and (kind, digest) == series._encode_answer(other * times)
+    assert (series._encode_answer(changed * times)[1] == digest) == (changed == numbers)
+    assert series._encode_answer(tuple(numbers * times))[1] != digest
+
+
+def _equals(number):
+    """Returns the values of other types that equal a number."""
+    found = [number, int(number)] if number == int(number) else [number]
+    return [*found, float(number)] if -(2**53) <= number <= 2**53 else found
+
+
+def test_a_long_text_has_another_digest_than_its_list():
+    many = series.LARGE + 1
+    texts = ["a" * many, ["a"] * many, "a" * (many + 1), "\ud800" * many]
+    assert len({series._encode_answer(text) for text in texts}) == len(texts)
 
 
 def test_patched_modules_change_no_encoding(monkeypatch):

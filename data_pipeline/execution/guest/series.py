@@ -6,6 +6,7 @@ disarms the timer, the limit of the whole run stops it.
 Standard library only: runs inside the sandbox.
 """
 
+import array
 import contextlib
 import hashlib
 import io
@@ -13,6 +14,7 @@ import itertools
 import marshal
 import os
 import signal
+import struct
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -34,27 +36,34 @@ _ROWS = 10_000  # rows to marshal at once
 # Sets of types by identity, because the hash of a type is that of its metaclass.
 _PLAIN = frozenset(map(id, (str, int, type(None))))
 _NUMBERS = _PLAIN | {id(bool), id(float)}
+_REAL = _NUMBERS - {id(str), id(type(None))}
+_MINUS_ZERO = struct.pack("d", -0.0)
+_array = array.array
 
 
 def run(job: Mapping[str, Any]) -> list[Any]:
-    """Runs a job {"program", "name", "series", "seconds", "collect"} and returns its outcome.
+    """Runs a job {"program", "name", "series", "seconds", "collect", "timed"}; returns its outcome.
 
-    The outcome is a list with an entry for each call begun: ("value", value, CPU seconds),
-    ("exception", type, message) or ("limit",); for a large value ("digest", text, CPU seconds),
-    with equal digests for equal values.
+    The outcome is a list with an entry for each call begun: ("value", value), ("exception", type,
+    message) or ("limit",); for a large value ("digest", text), with equal digests for equal values.
+    With "timed", values and digests are followed by the CPU seconds of their calls.
 
     series:  argument lists as tagged trees
     seconds: CPU time limit of each call
     collect: "set" for functions that return any iterable, of which only the members count
     """
     rows: list[Any] = []
+    calling = True  # or loading the program
 
     def out_of_time(*unused: object) -> None:
+        if not calling:  # the last call ended in time, and the next sets the timer anew
+            return
         rows.append(["t", "limit"])
         with contextlib.suppress(BaseException):
             send(ANSWER, {"outcome": ["value", ["l", *rows]]})
         os._exit(0)
 
+    timed = job["timed"]
     code = program.compile_source(job["program"])
     namespace = vars(program.make_module("program"))
     signal.signal(signal.SIGPROF, out_of_time)
@@ -67,9 +76,11 @@ def run(job: Mapping[str, Any]) -> list[Any]:
         if not callable(function):
             raise CallError("entry", f"the program defines no function {job['name']!r}")
         for tree, seconds in zip(job["series"], job["seconds"], strict=True):
+            calling = False
             arguments = values.decode(tree)
             _setitimer(signal.ITIMER_PROF, seconds)
-            began = _clock(_CPU)
+            began = _clock(_CPU) if timed else 0.0
+            calling = True
             try:
                 answer = function(*arguments)
                 if job["collect"] == "set":
@@ -79,10 +90,10 @@ def run(job: Mapping[str, Any]) -> list[Any]:
                 kind, *payload = program.exception_outcome(error)
                 rows.append(["t", kind, *payload[:2]])
                 break
-            spent = _clock(_CPU) - began
-            _setitimer(signal.ITIMER_PROF, 0)
+            calling = False
+            spent = [["f", repr(_clock(_CPU) - began)]] if timed else []
             kind, payload = _encode_answer(answer)
-            rows.append(["t", kind, payload, ["f", repr(spent)]])
+            rows.append(["t", kind, payload, *spent])
             if kind not in ("value", "digest"):
                 break
     finally:
@@ -91,7 +102,11 @@ def run(job: Mapping[str, Any]) -> list[Any]:
 
 
 def _encode_answer(answer: Any) -> tuple[str, Any]:
-    if type(answer) in (str, list, tuple) and len(answer) > LARGE:
+    if type(answer) is str and len(answer) > LARGE:
+        return "digest", hashlib.sha256(
+            b"str" + answer.encode("utf-8", "surrogatepass")
+        ).hexdigest()
+    if type(answer) in (list, tuple) and len(answer) > LARGE:
         with contextlib.suppress(_Other, RecursionError, ValueError):
             digest = hashlib.sha256()
             _update_digest(digest, answer)
@@ -118,7 +133,9 @@ def _update_digest(digest: Any, value: Any) -> None:
     if kind is not list and kind is not tuple:
         raise _Other
     kinds = _kinds(value)
-    if kinds <= _PLAIN:
+    if kinds <= _REAL and (doubles := _as_doubles(value)) is not None:
+        digest.update(kind.__name__.encode() + doubles)
+    elif kinds <= _PLAIN:
         digest.update(f"{kind.__name__}{json_text(value)}".encode())
     elif kinds <= _NUMBERS:
         digest.update(f"{kind.__name__}{json_text(list(map(_number, value)))}".encode())
@@ -130,6 +147,23 @@ def _update_digest(digest: Any, value: Any) -> None:
             _update_digest(digest, member)
             digest.update(b",")
         digest.update(b")")
+
+
+def _as_doubles(numbers: Any) -> bytes | None:
+    """Returns the numbers as doubles after their count, or None if some are not exactly doubles.
+
+    Which of the two it is depends on the values alone, so equal numbers give equal bytes.
+    """
+    try:
+        doubles = _array("d", numbers)
+    except OverflowError:
+        return None
+    if doubles.tolist() != (numbers if type(numbers) is list else list(numbers)):  # also for NaN
+        return None
+    data = doubles.tobytes()
+    if _MINUS_ZERO in data:  # which equals 0; or another number has these bytes
+        data = _array("d", [number + 0.0 for number in doubles]).tobytes()
+    return b"d%d:" % len(doubles) + data
 
 
 def _update_with_rows(digest: Any, rows: Any, kind: type, row_kind: type) -> bool:

@@ -22,6 +22,7 @@ Does not use pickle, because reading one runs code that its untrusted writer cho
 Standard library only: this file also runs inside the sandbox.
 """
 
+import contextlib
 from collections import Counter, OrderedDict, defaultdict, deque
 from dataclasses import dataclass
 from typing import Any
@@ -46,8 +47,11 @@ _MAPPINGS = {
     id(defaultdict): "defaultdict",
 }
 _CONTAINERS = {id(dict), *_SEQUENCES, *_SETS, *_MAPPINGS}
+_SAME_IN_JSON = frozenset(map(id, (str, bool, type(None))))
+_INT, _FLOAT = frozenset([id(int)]), frozenset([id(float)])
 # Keys whose hash and equality are Python's own: ordering an OrderedDict compares its keys.
 _PLAIN_KEYS = {id(kind) for kind in (str, int, float, bool, bytes, type(None))}
+_PLAIN_TREES = frozenset([str, int, bool, type(None)])
 _dict_items, _ordered_items = dict.items, OrderedDict.items
 _type_name = type.__dict__["__name__"].__get__
 _type_module = type.__dict__["__module__"].__get__
@@ -86,6 +90,9 @@ def encode(value: Any, max_nodes: int = MAX_NODES, objects: bool = False) -> Any
     objects: whether to write objects by the text that traces show, if that reads as the call of a
              class. It shows attributes and runs no code of the program.
     """
+    kind = type(value)
+    if id(kind) in _SAME_IN_JSON or (kind is int and -_SMALL <= value < _SMALL):
+        return value
     return _Encoder(max_nodes, objects).encode(value, 0)
 
 
@@ -93,6 +100,11 @@ class _Encoder:
     def __init__(self, max_nodes: int, objects: bool) -> None:
         self.nodes, self.max_nodes, self.objects = 0, max_nodes, objects
         self.open: dict[int, int] = {}  # id of a container being encoded -> its level
+
+    def count(self, values: int) -> None:
+        self.nodes += values
+        if self.nodes > self.max_nodes:
+            raise TooLarge(f"more than {self.max_nodes} values")
 
     def encode(self, value: Any, depth: int) -> Any:
         self.nodes += 1
@@ -145,11 +157,25 @@ class _Encoder:
                 tree.append(self.encode(key, depth))
                 tree.append(self.encode(item, depth))
             return tree
-        members = [self.encode(item, depth) for item in value]
+        members = self.members(value, depth)
         if id(kind) in _SEQUENCES:
             return [_SEQUENCES[id(kind)], *members]
-        members.sort(key=json_text)
-        return [_SETS[id(kind)], *members]
+        return [_SETS[id(kind)], *sorted(members, key=json_text)]
+
+    def members(self, value: Any, depth: int) -> Any:
+        """Returns the trees of the members; those of many plain values of one type at once."""
+        kinds = set(map(id, map(type, value)))
+        if kinds <= _SAME_IN_JSON or (kinds == _INT and _are_small(value)):
+            self.count(len(value))
+            return value
+        if kinds == _FLOAT:
+            self.count(len(value))
+            return [["f", text] for text in map(repr, value)]
+        return [self.encode(item, depth) for item in value]
+
+
+def _are_small(numbers: Any) -> bool:
+    return min(numbers) >= -_SMALL and max(numbers) < _SMALL
 
 
 def _items(value: Any, kind: type) -> Any:
@@ -192,11 +218,14 @@ def _decode(tree: Any, depth: int) -> Any:
         return tree
     if type(tree) is not list or not tree or type(tree[0]) is not str or depth > MAX_DEPTH:
         raise Malformed("expected a tagged tree, got another value")
-    tag, parts = tree[0], tree[1:]
-    if tag == "l":
-        return [_decode(part, depth + 1) for part in parts]
-    if tag == "t":
-        return tuple([_decode(part, depth + 1) for part in parts])
+    tag = tree[0]
+    if tag == "f" and len(tree) == 2:
+        return _decode_float(tree[1])
+    parts = tree[1:]
+    if tag in ("l", "t"):
+        if not _PLAIN_TREES.issuperset(map(type, parts)):
+            parts = [_decode(part, depth + 1) for part in parts]
+        return parts if tag == "l" else tuple(parts)
     if tag in ("s", "z"):
         members = [_decode(part, depth + 1) for part in parts]
         _check_hashes(members)
@@ -218,8 +247,6 @@ def _decode(tree: Any, depth: int) -> Any:
                 return defaultdict(None, pairs)
     try:
         match tag, parts:
-            case "f", [str(text)]:
-                return float(text)
             case "i", [str(text)]:
                 return int(text, 16)
             case "b", [str(text)]:
@@ -239,6 +266,13 @@ def _decode(tree: Any, depth: int) -> Any:
     except (ValueError, TypeError) as error:
         raise Malformed(f"a value tagged {tag!r} is malformed") from error
     raise Malformed(f"unknown tag {tag[:20]!r}")
+
+
+def _decode_float(text: Any) -> float:
+    if type(text) is str:
+        with contextlib.suppress(ValueError):
+            return float(text)
+    raise Malformed("a value tagged 'f' is malformed")
 
 
 def _decode_constructed(parts: list[Any], depth: int) -> Constructed:

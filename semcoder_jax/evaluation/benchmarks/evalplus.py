@@ -11,12 +11,13 @@ Generations made elsewhere: see `samples_file`; `compat` runs them unchanged, as
 """
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from data_pipeline.execution.guest.values import TooLarge, decode, encode
-from data_pipeline.execution.outcomes import BadInput, Died, Limit, Result
+from data_pipeline.execution.outcomes import BadInput, Died, Limit, Result, Value
 from data_pipeline.execution.service import Job, Limits, Sandbox, series_job
 from data_pipeline.pyx.prompts import humaneval_prompt, mbpp_prompt
 from data_pipeline.tracing.events import Raised
@@ -102,6 +103,7 @@ class EvalPlus(JudgingMixin):
         self.tasks = {task.id: task for task in tasks}
         self._cache = cache
         self._expected: dict[str, tuple[Expected, Expected] | None] = {}
+        self._suite_of: dict[tuple[str, int], Suite] = {}
 
     @property
     def task_ids(self) -> Sequence[str]:
@@ -219,7 +221,15 @@ class EvalPlus(JudgingMixin):
         self, id: str, program: str, part: int, judging: Judging
     ) -> dict[str, "Verdict"]:
         result = self._run(id, program, part, judging)
+        if self._is_exact(id, part, result):
+            return dict.fromkeys(self.modes, Verdict(RIGHT, ""))
         return {mode: self._verdict(self.tasks[id], part, result, mode) for mode in self.modes}
+
+    def _is_exact(self, id: str, part: int, result: Result) -> bool:
+        """Whether all results equal the reference's, which passes by every rule but find_zero's."""
+        exact = self._expected[id][part].exact_answer
+        is_plain = isinstance(result.outcome, Value) and self.tasks[id].entry != "find_zero"
+        return is_plain and exact is not None and result.outcome.tree == exact
 
     def _run(self, id: str, program: str, part: int, judging: Judging) -> Result:
         task, expected = self.tasks[id], self._expect(id, judging)[part]
@@ -231,7 +241,7 @@ class EvalPlus(JudgingMixin):
             memory_bytes=_MEMORY,
             answer_bytes=64 << 20,
         )
-        inputs, collect = self._suite(task, part).inputs, self._collect(task)
+        inputs, collect = self._suite(id, part).inputs, self._collect(task)
         if judging.has_numpy(program):
             program = with_plain_results(program, task.entry, collects=collect is not None)
         return judging.run(
@@ -257,8 +267,7 @@ class EvalPlus(JudgingMixin):
 
     def _suites(self, id: str) -> dict[str, Suite]:
         return {
-            f"{id} ({kind})": self._suite(self.tasks[id], part)
-            for part, kind in enumerate(("base", "plus"))
+            f"{id} ({kind})": self._suite(id, part) for part, kind in enumerate(("base", "plus"))
         }
 
     def _verdict(self, task: EvalPlusTask, part: int, result: Result, mode: str) -> "Verdict":
@@ -287,9 +296,16 @@ class EvalPlus(JudgingMixin):
             return Verdict("died", "the run ended before its last input")
         return Verdict(RIGHT, "")
 
-    def _suite(self, task: EvalPlusTask, part: int) -> Suite:
-        inputs = tuple(encode(row) for row in (task.plus if part else task.base))
-        return Suite(task.reference, task.entry, inputs, self._collect(task))
+    def _suite(self, id: str, part: int) -> Suite:
+        """Returns the inputs of a part, encoded once for all programs and modes."""
+        if (id, part) not in self._suite_of:
+            task = self.tasks[id]
+            rows = task.plus if part else task.base
+            inputs = json.dumps([encode(row) for row in rows])
+            self._suite_of[id, part] = Suite(
+                task.reference, task.entry, inputs, len(rows), self._collect(task)
+            )
+        return self._suite_of[id, part]
 
     def _collect(self, task: EvalPlusTask) -> str | None:
         return "set" if self.family == "mbpp" and task.entry in SETS else None
