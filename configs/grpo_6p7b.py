@@ -7,12 +7,14 @@ Commands:
     python -m semcoder_jax.hf import --source=semcoder/semcoder_s_1030 --output=models/semcoder_s
     python -m data_pipeline.build --source=DIR_OR_PACKAGE --output=data/pyx
     python -m semcoder_jax.reinforce --config=configs/grpo_6p7b.py --workdir=DIR
-Hardware: never run here, for want of a TPU. The weights, their moments and the engine's cache lie
-on one mesh; `launch.plan` knows the step alone, without the cache.
+    python -m launch.plan --config=configs/grpo_6p7b.py --topology=v5e:4x4
+Hardware: 16 chips of 16 GB (launch.plan, v5e:4x4: the update needs 13.95 of 15.75 GiB a chip, the
+cache of 64 answers among them); never run here, for want of a TPU.
 
 16 prompts of 8 answers a step. No KL term, so that no second copy of the weights is kept
-(--config.objective.kl_weight=0.001 adds both). In bfloat16 engine and trainer round differently:
-`drift` is logged, and tokens whose ratio is beyond `ratio_bound` are left out.
+(--config.objective.kl_weight=0.001 adds both). ":lora" trains adapters of rank 64; its memory was
+not compiled. In bfloat16 engine and trainer round differently: `drift` is logged, and tokens whose
+ratio is beyond `ratio_bound` are left out.
 """
 
 from ml_collections import ConfigDict
@@ -20,10 +22,19 @@ from ml_collections import ConfigDict
 from semcoder_jax.recipes import fine_tuning_recipe
 
 
-def get_config() -> ConfigDict:
+def get_config(variant: str = "full") -> ConfigDict:
+    if variant not in ("full", "lora"):
+        raise ValueError(f"variant {variant!r}: expected full or lora")
     config = fine_tuning_recipe()
     config.model.architecture = "6.7b"
     config.model.init_from = "models/semcoder_s"
+    if variant == "lora":
+        config.lora = ConfigDict()
+        config.lora.rank = 64
+        config.lora.alpha = 16.0
+
+    config.mesh.fsdp = 1
+    config.mesh.tensor = -1  # all chips: no other axis splits the cache
 
     config.data = ConfigDict()
     config.data.source = "pyx"
@@ -34,6 +45,7 @@ def get_config() -> ConfigDict:
     config.rollouts = ConfigDict()
     config.rollouts.group_size = 8
     config.rollouts.max_new_tokens = 1024
+    config.rollouts.slots = 64 if variant == "full" else 128  # answers at a time
 
     config.objective = ConfigDict()
     config.objective.scale_by_std = False
@@ -50,12 +62,12 @@ def get_config() -> ConfigDict:
     config.rewards.format = 0.1
     config.rewards.length = 0.1
 
-    config.optimizer.peak_learning_rate = 1e-6
-    config.optimizer.min_learning_rate = 1e-6
+    config.optimizer.peak_learning_rate = 1e-6 if variant == "full" else 1e-5
+    config.optimizer.min_learning_rate = config.optimizer.peak_learning_rate
     config.optimizer.warmup_steps = 10
 
     config.train.num_steps = 500
-    config.train.accumulation_steps = 8
+    config.train.accumulation_steps = 64  # 2 rows at a time
     config.train.log_every = 1
     config.train.checkpoint_every = 25
     return config

@@ -24,9 +24,16 @@ def cost_lines(place: Topology | None, arguments: Sequence[str], steps: int | No
     hours, reason = _plan_hours(place, arguments, steps)
     if hours is None:
         return [f"{chips} for as long as training takes; no estimate: {reason}"]
+    from semcoder_jax.planner.calibration import calibration
+    from semcoder_jax.planner.report import share_text, span
+
+    likely = calibration(place.chip.name).seconds(hours)
+    total = tuple(place.num_chips * each for each in likely)
     return [
         f"{chips} x {hours:,.1f} h = {place.num_chips * hours:,.0f} chip-hours of training, by the "
-        "planner's ESTIMATE (a lower bound); starting, saving and losses come on top"
+        "planner's ESTIMATE (a lower bound); starting, saving and losses come on top",
+        f"calibrated, ESTIMATE: {span(likely, ',.1f')} h, {span(total, ',.0f')} chip-hours "
+        f"({share_text(place.chip.name)})",
     ]
 
 

@@ -15,7 +15,7 @@ Faults, in the first attempt (--slow: in all); processes count from 0:
 Flags:
   --attempts=N                 starts in all (3)
   --heartbeat_timeout=SECONDS  after which a process without a sign of life is taken for dead (20)
-  --logs=DIR                   folder of process_N.log (WORKDIR-logs)
+  --logs=DIR                   folder of process_N.log (WORKDIR-logs; gs/BUCKET/RUN-logs for gs://BUCKET/RUN)
 
 Exit status: 0 trained, 1 not within --attempts, 2 user error, 130 interrupted (all saved, if they
 could).
@@ -157,9 +157,8 @@ def parse_arguments(arguments: Sequence[str]) -> Rehearsal:
 
 
 def _log_folder(workdir: str) -> str:
-    """Returns WORKDIR-logs, in this folder for a workdir in an object store."""
-    name = workdir.rstrip("/")
-    return f"{name.rpartition('/')[2] if '://' in name else name}-logs"
+    """Returns WORKDIR-logs; for gs://BUCKET/RUN it is gs/BUCKET/RUN-logs in the present folder."""
+    return f"{workdir.rstrip('/').replace('://', '/')}-logs"
 
 
 def make_parser() -> CommandParser:

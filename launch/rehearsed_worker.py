@@ -3,9 +3,9 @@
     python -m launch.rehearsed_worker [--kill=STEP] [--hang=STEP] [--slow=MILLISECONDS]
         [--reached=STEP --file=FILE] -- ARGUMENTS OF launch.worker
 
-Faults are planted where a host gets its next batch: --slow waits there before every step, --kill
-ends the process by SIGKILL and --hang waits for ever, once STEP is finished. --reached creates FILE
-then.
+Faults are planted where a host gets its next batch or prompts: --slow waits there before every
+step, --kill ends the process by SIGKILL and --hang waits for ever, once STEP is finished. --reached
+creates FILE then.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from data_pipeline.tokens.batches import BatchIterator
 from launch import worker
 from launch.faults import Faults
+from semcoder_jax.reinforcement.prompts import Prompt, Prompts
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,14 +32,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def plant(faults: Faults) -> None:
-    """Lets the faults act before each batch of this process."""
-    next_batch = BatchIterator.__next__
+    """Lets the faults act before each batch of this process, and before the prompts of a step."""
+    next_batch, of_step = BatchIterator.__next__, Prompts.of_step
 
     def next_batch_with_faults(iterator: BatchIterator):
         faults.before_step(iterator.step + 1)
         return next_batch(iterator)
 
-    BatchIterator.__next__ = next_batch_with_faults
+    def of_step_with_faults(prompts: Prompts, step: int) -> list[Prompt]:
+        faults.before_step(step + 1)  # prompts are drawn a step later than batches
+        return of_step(prompts, step)
+
+    BatchIterator.__next__, Prompts.of_step = next_batch_with_faults, of_step_with_faults
 
 
 if __name__ == "__main__":

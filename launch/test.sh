@@ -6,6 +6,9 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 setup_environment dev
+# Each worker and each command that tests start would compile our modules and the tests again:
+# 20 s of CPU time a worker.
+unset PYTHONDONTWRITEBYTECODE
 # In the order of their names: by number of tests, a file of few long ones would come last.
 workers=(-n logical --maxprocesses=8 --dist=loadfile --no-loadscope-reorder)
 for argument in "$@"; do

@@ -1,5 +1,7 @@
 """Runs training in one of several processes, e.g. on each worker of a TPU pod.
 
+A config with a section `rollouts` learns from rewards (`semcoder reinforce`).
+
     python -m launch.worker --config=configs/quickstart.py --workdir=DIR [--config.a.b=…]
 
 On a TPU pod JAX finds the other workers itself. Elsewhere pass --coordinator=HOST:PORT (of
@@ -18,11 +20,12 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import jax
 
+from data_pipeline.errors import UserError
 from data_pipeline.terminal.command_line import CommandParser, run_command
 from launch.errors import LaunchError
 
@@ -49,16 +52,24 @@ def _run(arguments: Sequence[str]) -> int:
         jax.distributed.initialize(**_group(group), heartbeat_timeout_seconds=timeout)
     except (RuntimeError, ValueError) as error:
         raise LaunchError(str(error).strip().splitlines()[0]) from None
-    from semcoder_jax.commands import train  # must follow initialize: it may use devices
-
     try:
-        status = train.main(rest, stopped_status=stopped_status)
+        status = _command(rest)(rest, stopped_status=stopped_status)
     except BaseException:
         traceback.print_exc()
         status = 1
     if status not in (0, stopped_status):
         _leave_group(status)
     return status
+
+
+def _command(arguments: Sequence[str]) -> Callable[..., int]:
+    """Returns the command that the config is for; `train` tells what is wrong with arguments."""
+    from semcoder_jax.commands import reinforce, train  # must follow initialize: may use devices
+
+    with contextlib.suppress(UserError, SystemExit):
+        config, _ = train.parse_arguments(train.split_profile(arguments)[0])
+        return reinforce.main if config.get("rollouts") else train.main
+    return train.main
 
 
 def _leave_group(status: int) -> NoReturn:

@@ -71,6 +71,7 @@ class Checkpoints:
         )
         self.base: tuple[str | None, str | None] = (None, None)
         self._directory = as_path(workdir).absolute() / CHECKPOINTS
+        logging.get_absl_logger().addFilter(_is_no_interrupt)
         self._manager = ocp.CheckpointManager(str(self._directory), options=options)
 
     def latest_step(self) -> int | None:
@@ -372,6 +373,14 @@ def quiet_logs():
         yield
     finally:
         logging.set_verbosity(verbosity)
+
+
+def _is_no_interrupt(record) -> bool:
+    """Hides the traceback that Orbax logs if Ctrl-C ends its waiting; the command says enough.
+
+    A filter of the log, which takes each function once.
+    """
+    return not (record.exc_info and record.exc_info[0] is KeyboardInterrupt)
 
 
 def _first_line(error: Exception) -> str:

@@ -12,6 +12,10 @@ each. --steps=N is the length of the run if the config counts epochs. --search f
 setting that fits each topology: mesh, microbatches, rematerialization, offload. With one topology,
 --write=FILE.py writes it as a config file that imports the planned one, overrides included.
 
+A config that learns from rewards (section rollouts) is planned program by program: the sampler's
+prefill and decoding, the scoring by a reference, the update; each with the arrays that stay beside
+it. --search then chooses mesh, answers at a time and microbatches.
+
 --within=HOURS names the cheapest slice that finishes in that time, of v4, v5e, v5p, v6e and tpu7x
 or of --topology (versions or slices): the one of least price where --price gives that of a
 chip-hour by version, else the one of fewest chip-hours of each version. Times are calibrated with
@@ -59,6 +63,8 @@ def _run(arguments: Sequence[str]) -> int:
     completion.offer(_SWITCHES, {**_FLAGS, **completion.run_fields()})
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # planning uses no accelerator
     run, places, options = parse_arguments(arguments)
+    if run.rollouts is not None:
+        return _plan_rewards(run, places, options)
     if options["within"] is not None:
         return _plan_within(run, places, options)
     from semcoder_jax.planner import written_config
@@ -79,6 +85,32 @@ def _run(arguments: Sequence[str]) -> int:
         written_config.write_config(*options["write"], plan=plans[0])
         print(f"written: {options['write'][0]}", file=sys.stderr)
     return 0 if all(plan.step.fits for plan in plans) else 1
+
+
+def _plan_rewards(run: RunConfig, places: list[topologies.Topology], options: dict) -> int:
+    from semcoder_jax.planner.reward_report import (
+        reward_plan_lines,
+        reward_setting_lines,
+        reward_table_lines,
+    )
+    from semcoder_jax.planner.reward_search import make_reward_plans
+
+    for flag in ("within", "write"):
+        if options[flag]:
+            raise CommandLineError(
+                f"command line: --{flag}: not for learning from rewards (section rollouts)"
+            )
+    plans = make_reward_plans(
+        run, places, num_steps=options["steps"], find_fastest=options["search"]
+    )
+    if options["json"]:
+        print(json.dumps([plan.to_record() for plan in plans], indent=1))
+    else:
+        lines = reward_plan_lines(plans[0]) if len(plans) == 1 else reward_table_lines(plans)
+        if options["search"]:
+            lines += ["", *reward_setting_lines(plans)]
+        print("\n".join(lines))
+    return 0 if all(plan.fits for plan in plans) else 1
 
 
 def _plan_within(run: RunConfig, places: list[topologies.Topology], options: dict) -> int:

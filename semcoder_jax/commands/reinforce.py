@@ -11,6 +11,7 @@ WORKDIR: that of a training run (config.json, model/, checkpoints/, metrics.json
 rollouts.jsonl: every sampled answer with its verdicts.
 """
 
+import functools
 from collections.abc import Sequence
 
 from data_pipeline.terminal.command_line import run_command
@@ -20,13 +21,17 @@ from semcoder_jax.config.paths import RUN_PATHS
 FLAGS = {"workdir": "Directory of the run."}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0 trained or stopped after saving, 2 user error, 130 interrupted."""
+def main(argv: Sequence[str] | None = None, *, stopped_status: int = 0) -> int:
+    """Returns the exit status: 0 trained, 2 user error, 130 interrupted.
+
+    `stopped_status` is returned if learning stopped after saving, before its last step.
+    """
     stopped = "interrupted; the same command goes on from the last checkpoint"
-    return run_command(_run, argv, help_text=__doc__, stopped=stopped)
+    run = functools.partial(_run, stopped_status=stopped_status)
+    return run_command(run, argv, help_text=__doc__, stopped=stopped)
 
 
-def _run(arguments: Sequence[str]) -> None:
+def _run(arguments: Sequence[str], stopped_status: int = 0) -> int:
     completion.offer((), {**FLAGS, **completion.reinforcement_fields()})
     # new_fields: parse_run checks the names of fields left at their defaults.
     config, values = config_flags.parse_arguments(
@@ -44,3 +49,4 @@ def _run(arguments: Sequence[str]) -> None:
     reward = "" if result.reward is None else f", reward {result.reward:.3f}"
     accuracy = "" if result.accuracy is None else f", accuracy {result.accuracy:.1%}"
     print(f"{workdir}: step {result.step} of {result.num_steps}{reward}{accuracy}")
+    return stopped_status if result.step < result.num_steps else 0

@@ -16,10 +16,10 @@ class RolloutsConfig:
     """The `rollouts` section: how a step samples answers to its prompts.
 
     Each of `data.global_batch_size` / `group_size` prompts gets `group_size` answers of at most
-    `max_new_tokens` tokens, sampled at temperature 1 with the present weights. `slots` answers are
-    decoded together (None: the device's default). A step whose log-probabilities differ between
-    engine and trainer by more than `max_drift` ends the run (None: it is only logged); in float32
-    they agree to 1e-4.
+    `max_new_tokens` tokens, sampled at temperature 1 with the present weights. Each replica of the
+    weights decodes `slots` answers together (None: the device's default). A step whose
+    log-probabilities differ between engine and trainer by more than `max_drift` ends the run (None:
+    it is only logged); in float32 they agree to 1e-4.
     """
 
     max_new_tokens: int

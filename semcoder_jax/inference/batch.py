@@ -82,7 +82,7 @@ class Slots:
         self._cache = _make_cache(model, 1 + self.pool.capacity, cache_dtype, page_size)
         history_SxM = jnp.zeros((num_slots, self._context), jnp.int32)
         self._history_SxM = jax.device_put(history_SxM, _replicated_sharding(model))
-        self._inputs = _empty_rows(num_slots, self.pages_for(self._context))  # a row for each slot
+        self._inputs = empty_rows(num_slots, self.pages_for(self._context))  # a row for each slot
         self._no_masks: dict[int, jax.Array] = {}  # by number of rows
 
     def replace_parameters(self, params) -> None:
@@ -368,7 +368,7 @@ class Slots:
 
     def trial_chunk(self, num_rows: int, drafts: int, adapter: str | None = None) -> int:
         """Decodes a few steps on page 0; returns the number of steps, at least 1."""
-        rows = _empty_rows(num_rows, self._inputs.pages_BxN.shape[1])
+        rows = empty_rows(num_rows, self._inputs.pages_BxN.shape[1])
         rows.active_B[:] = True
         rows.limit_B[:] = self._context
         no_mask_BxW = self._no_mask(num_rows)
@@ -393,7 +393,8 @@ def _end_tokens(model) -> tuple[int, ...]:
     return () if eos is None else (eos,)
 
 
-def _empty_rows(B: int, N: int) -> Rows:
+def empty_rows(B: int, N: int) -> Rows:
+    """Returns the inputs of B idle rows, whose page tables have N entries."""
     return Rows(
         active_B=np.zeros(B, bool),
         length_B=np.ones(B, np.int32),

@@ -15,9 +15,9 @@ DEFAULT_SLOTS = {"cpu": 16, "tpu": 64, "gpu": 64}
 MOST_DRAFTS = 7
 
 
-def default_slots() -> int:
-    """Returns the default number of rows decoded together on this device."""
-    return DEFAULT_SLOTS.get(jax.default_backend(), 64)
+def default_slots(backend: str | None = None) -> int:
+    """Returns the default number of rows decoded together (None: on this device)."""
+    return DEFAULT_SLOTS.get(backend or jax.default_backend(), 64)
 
 
 def check_capacity(num_slots: int, cache_tokens: int | None, page_size: int) -> None:

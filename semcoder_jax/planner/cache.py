@@ -24,8 +24,11 @@ _FIELDS = {
     "data": ("sequence_length", "global_batch_size"),
     "train": ("accumulation_steps", "skip_gradient_norm"),
     "initialization": (),
+    "rewards": (),
+    "accuracy": (),
     "seed": (),
 }
+PROCESS = "semcoder_jax.planner.compiler_process"
 
 
 class PlanCache:
@@ -49,10 +52,17 @@ class PlanCache:
         return self._folder / f"{key}.json"
 
 
-def plan_key(run: RunConfig, topology: str, libtpu_version: str, question: object = None) -> str:
+def plan_key(
+    run: RunConfig,
+    topology: str,
+    libtpu_version: str,
+    question: object = None,
+    process: str = PROCESS,
+) -> str:
     """Returns the cache key of a program's result.
 
-    `question` (a JSON value) distinguishes several results of one program.
+    `question` (a JSON value) distinguishes several results of one program, `process` is the module
+    that answers it.
     """
     record = run.to_record()
     for section, fields in _FIELDS.items():
@@ -66,15 +76,15 @@ def plan_key(run: RunConfig, topology: str, libtpu_version: str, question: objec
         "question": question,
         "libtpu": libtpu_version,
         "packages": {name: _version(name) for name in _PACKAGES},
-        "source": source_hash(),
+        "source": source_hash(process),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 @functools.cache
-def source_hash() -> str:
+def source_hash(process: str = PROCESS) -> str:
     """Returns a hash of the step's source, the planner's and all our modules that they import."""
-    return source_digest(["semcoder_jax.training.step", "semcoder_jax.planner.compiler_process"])
+    return source_digest(["semcoder_jax.training.step", process])
 
 
 def _version(package: str) -> str | None:

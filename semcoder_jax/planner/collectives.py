@@ -83,11 +83,12 @@ class Minimum:
 
 
 def compile_with_collectives(
-    lowered: jax.stages.Lowered, mesh: Mesh
+    lowered: jax.stages.Lowered, mesh: Mesh, dynamic_turns: int | None = None
 ) -> tuple[jax.stages.Compiled, tuple[Collective, ...]]:
-    """Compiles the step; returns it with its collectives after partitioning.
+    """Compiles the program; returns it with its collectives after partitioning.
 
-    Raises JaxRuntimeError if the step does not fit the devices.
+    Raises JaxRuntimeError if the program does not fit the devices. `dynamic_turns` as in
+    `collectives`.
     """
     with tempfile.TemporaryDirectory() as folder:
         compiled = lowered.compile(
@@ -101,16 +102,28 @@ def compile_with_collectives(
         # A program for one device is not partitioned.
         text = texts[-1].read_text() if texts else compiled.as_text()
     slices = [getattr(device, "slice_index", 0) for device in mesh.devices.flat]
-    return compiled, collectives(text, slices)
+    return compiled, collectives(text, slices, dynamic_turns)
 
 
-def collectives(text: str, slices: Sequence[int] = ()) -> tuple[Collective, ...]:
+def collectives(
+    text: str, slices: Sequence[int] = (), dynamic_turns: int | None = None
+) -> tuple[Collective, ...]:
     """Finds every collective among several devices in the text of an HLO module.
 
-    `slices` gives the slice of each device in mesh order (default: all in one).
+    `slices` gives the slice of each device in mesh order (default: all in one). A loop whose turns
+    the program does not fix counts with `dynamic_turns`, inside another loop with one; ValueError
+    if that is None.
     """
     computations, entry = _computations(text)
     found: dict[tuple, Collective] = {}
+
+    def turns(condition: str, loops: tuple[int, ...]) -> int:
+        try:
+            return _turns(condition, computations)
+        except ValueError:
+            if dynamic_turns is None:
+                raise
+            return 1 if loops else dynamic_turns
 
     def visit(name: str, loops: tuple[int, ...], fused: bool) -> None:
         # The compiler writes its own reduce-scatter as a fusion of an all-reduce and a slice.
@@ -122,7 +135,7 @@ def collectives(text: str, slices: Sequence[int] = ()) -> tuple[Collective, ...]
             operation = instruction["operation"]
             if operation == "while":
                 body, condition = _callees(line, "body"), _callees(line, "condition")
-                visit(body[0], (*loops, _turns(condition[0], computations)), fused)
+                visit(body[0], (*loops, turns(condition[0], loops)), fused)
                 continue
             kind = operation.removesuffix("-start")
             if kind in KINDS:

@@ -18,6 +18,7 @@ from jax.sharding import Mesh
 
 from data_pipeline.files import as_path
 from data_pipeline.tokens.packing import TokenTable, lay_out
+from semcoder_jax.checkpoints import with_shardings
 from semcoder_jax.config import MODELS, ConfigError, DataConfig, DecoderConfig, RunConfig
 from semcoder_jax.model import sharding
 from semcoder_jax.planner import topologies
@@ -146,7 +147,7 @@ class StepShapes:
         frozen, batch = setup.trainable.frozen_shapes(), batch_shapes(run.data)
         frozen_shardings = sharding.parameter_shardings(frozen, mesh)
         rows = dict.fromkeys(batch, sharding.batch_sharding(mesh))
-        arguments = _with_shardings(
+        arguments = with_shardings(
             (setup.shapes, frozen, batch), (setup.shardings, frozen_shardings, rows)
         )
         return cls(step, arguments, mesh, run.compute.dtype)
@@ -187,12 +188,12 @@ def compile_step(run: RunConfig, topology: topologies.Topology) -> CompiledStep:
     try:
         compiled, exchanges = compile_with_collectives(traced.lower(), shapes.mesh)
     except jax.errors.JaxRuntimeError as error:
-        fields |= {"fits": False, "peak_bytes": None, "collectives": ()} | _parse_compiler_error(
+        fields |= {"fits": False, "peak_bytes": None, "collectives": ()} | parse_compiler_error(
             str(error)
         )
     else:
         fields["peak_bytes"] = int(compiled.memory_analysis().peak_memory_in_bytes)
-        fields["collectives"] = _merge_alike(exchanges, topology.num_slices)
+        fields["collectives"] = merge_alike(exchanges, topology.num_slices)
         fields["sent_bytes"] = sent_bytes_by_kind(compiled.as_text())
     return CompiledStep(
         argument_bytes=shapes.argument_bytes,
@@ -216,7 +217,7 @@ def _shardings(shapes):
     return jax.tree.map(lambda leaf: leaf.sharding, shapes)
 
 
-def _merge_alike(exchanges: Iterable[Collective], num_slices: int) -> tuple[dict, ...]:
+def merge_alike(exchanges: Iterable[Collective], num_slices: int) -> tuple[dict, ...]:
     """Returns records of roofline.Exchange; equal ones are merged and counted."""
     counts = collections.Counter(
         Exchange(
@@ -235,15 +236,7 @@ def _merge_alike(exchanges: Iterable[Collective], num_slices: int) -> tuple[dict
     )
 
 
-def _with_shardings(shapes, shardings):
-    return jax.tree.map(
-        lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
-        shapes,
-        shardings,
-    )
-
-
-def _parse_compiler_error(message: str) -> dict:
+def parse_compiler_error(message: str) -> dict:
     """Parses the compiler's error into fields of CompiledStep."""
     if "RESOURCE_EXHAUSTED" not in message:
         return {"refusal": message.strip().splitlines()[0]}

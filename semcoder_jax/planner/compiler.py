@@ -20,7 +20,7 @@ from typing import Any
 
 from semcoder_jax.config import RunConfig
 from semcoder_jax.errors import UserError
-from semcoder_jax.planner.cache import REPOSITORY, PlanCache, plan_key
+from semcoder_jax.planner.cache import PROCESS, REPOSITORY, PlanCache, plan_key
 from semcoder_jax.planner.compiled_step import CompiledStep
 from semcoder_jax.planner.settings import Setting
 from semcoder_jax.planner.step_bounds import StepBounds
@@ -55,13 +55,19 @@ def libtpu_version() -> str:
 
 
 class Compiler:
-    """Compiles training steps; a context manager that ends its process.
+    """Compiles programs of training; a context manager that ends its process.
 
+    `process` is the module that answers (see compiler_process and reward_process).
     `progress(seconds)` is called about once a second while a program compiles.
     """
 
-    def __init__(self, cache: PlanCache | None = None, python: tuple[str, ...] = (sys.executable,)):
-        self._cache, self._python = cache or PlanCache(), python
+    def __init__(
+        self,
+        cache: PlanCache | None = None,
+        python: tuple[str, ...] = (sys.executable,),
+        process: str = PROCESS,
+    ):
+        self._cache, self._python, self._module = cache or PlanCache(), python, process
         self._version = libtpu_version()
         self._process: subprocess.Popen | None = None
         self._answers: queue.Queue[str] = queue.Queue()
@@ -75,7 +81,7 @@ class Compiler:
 
     def read_cached(self, run: RunConfig, topology: Topology) -> CompiledStep | None:
         """Returns the cached result, or None."""
-        kept = self._cache.get(plan_key(run, topology.name, self._version))
+        kept = self.read(run, topology)
         with contextlib.suppress(KeyError, TypeError):
             return None if kept is None else CompiledStep.from_record(kept)
         return None
@@ -87,9 +93,29 @@ class Compiler:
         known = self.read_cached(run, topology)
         if known is not None:
             return known
-        record = self._ask(run, topology, {}, progress)
-        self._cache.put(plan_key(run, topology.name, self._version), record)
-        return CompiledStep.from_record(record)
+        return CompiledStep.from_record(self.ask(run, topology, {}, progress))
+
+    def read(self, run: RunConfig, topology: Topology, question: dict | None = None) -> Any:
+        """Returns the cached answer to a question, or None."""
+        return self._cache.get(self._key(run, topology, question))
+
+    def ask(
+        self,
+        run: RunConfig,
+        topology: Topology,
+        question: dict,
+        progress: Callable[[float], None] = _silently,
+    ) -> Any:
+        """Returns the process's answer (a JSON object), and caches it.
+
+        Raises CompileError or TopologyError.
+        """
+        found = self._ask(run, topology, question, progress)
+        self._cache.put(self._key(run, topology, question or None), found)
+        return found
+
+    def _key(self, run: RunConfig, topology: Topology, question: object) -> str:
+        return plan_key(run, topology.name, self._version, question, self._module)
 
     def bounds(
         self,
@@ -104,7 +130,7 @@ class Compiler:
         None stands for a setting whose mesh cannot be laid over the chips.
         """
         question = [dataclasses.asdict(setting) for setting in settings]
-        key = plan_key(run, topology.name, self._version, question)
+        key = self._key(run, topology, question)
         with contextlib.suppress(KeyError, TypeError):
             if kept := self._cache.get(key):
                 return _read_bounds(kept["bounds"])
@@ -161,7 +187,7 @@ class Compiler:
             "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
         }
         self._process = subprocess.Popen(
-            [*self._python, "-m", "semcoder_jax.planner.compiler_process"],
+            [*self._python, "-m", self._module],
             cwd=Path.cwd(),
             env=environment,
             stdin=subprocess.PIPE,

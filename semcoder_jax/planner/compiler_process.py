@@ -11,39 +11,52 @@ import os
 import queue
 import sys
 import threading
+from collections.abc import Callable
 
 import jax
 
-from semcoder_jax.config import parse_run
+from semcoder_jax.config import RunConfig, parse_run
 from semcoder_jax.planner import topologies
 from semcoder_jax.planner.compiled_step import compile_step
 from semcoder_jax.planner.settings import Setting
 from semcoder_jax.planner.step_bounds import step_bounds
 
 
-def answer(question: dict, known_flops: dict[str, float]) -> dict:
-    """Returns `{"answer": …}`, or `{"error": LINE, "kind": NAME}`."""
-    try:
-        run, topology = parse_run(question["run"]), topologies.parse(question["topology"])
+class StepAnswers:
+    """Answers about a training step; keeps the FLOPs that it has counted."""
+
+    def __init__(self):
+        self._known_flops: dict[str, float] = {}
+
+    def __call__(self, run: RunConfig, topology: topologies.Topology, question: dict):
         if "settings" in question:
             settings = [Setting.from_record(record) for record in question["settings"]]
-            bounds = step_bounds(run, topology, settings, known_flops)
-            return {"answer": [one and dataclasses.asdict(one) for one in bounds]}
-        return {"answer": compile_step(run, topology).to_record()}
+            bounds = step_bounds(run, topology, settings, self._known_flops)
+            return [one and dataclasses.asdict(one) for one in bounds]
+        return compile_step(run, topology).to_record()
+
+
+def answer(question: dict, find: Callable) -> dict:
+    """Returns `{"answer": …}` of `find(run, topology, question)`, or `{"error": LINE, "kind": …}`.
+
+    `kind` is the name of the error's class.
+    """
+    try:
+        run, topology = parse_run(question["run"]), topologies.parse(question["topology"])
+        return {"answer": find(run, topology, question)}
     except (ValueError, TypeError, NotImplementedError, jax.errors.JaxRuntimeError) as error:
         lines = str(error).strip().splitlines() or [repr(error)]
         return {"error": lines[0], "kind": type(error).__name__}
 
 
-def main() -> None:
+def main(find: Callable) -> None:
     """Answers until stdin ends; when its owner exits, it stops even during a compilation."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # other output must not mix with the answers
     questions: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read, args=(questions,), daemon=True).start()
-    known_flops: dict[str, float] = {}
     while True:
-        found = answer(json.loads(questions.get()), known_flops)
+        found = answer(json.loads(questions.get()), find)
         print(json.dumps(found), file=answers, flush=True)
 
 
@@ -54,4 +67,4 @@ def _read(questions: queue.Queue) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(StepAnswers())

@@ -26,6 +26,7 @@ from semcoder_jax.evaluation.accuracy import check_benchmarks
 from semcoder_jax.model import sharding
 from semcoder_jax.reinforcement.advantages import group_advantages, group_statistics
 from semcoder_jax.reinforcement.judging import Judge, Judgement
+from semcoder_jax.reinforcement.packing import Batch, pack_answers, with_gradient
 from semcoder_jax.reinforcement.rollouts import (
     Credit,
     Rollout,
@@ -41,6 +42,7 @@ from semcoder_jax.training.held_out import ACCURACY
 from semcoder_jax.training.loop import (
     check_batch,
     check_precision,
+    describe_interruption,
 )
 from semcoder_jax.training.metrics import METRICS_FILE, read_metrics
 from semcoder_jax.training.preemption import GracePeriod
@@ -125,8 +127,9 @@ def _run_steps(session: Session) -> int:
             if line := grace.finish_step(seconds, session.checkpoints.is_saving()):
                 session.log.say(line)
             stop_requested = session.stop.is_requested(step, session.checkpoints)
-            stopping = stop_requested or step == session.last
             accuracy = _measure_accuracy(session, step, stop_requested)
+            stop_requested = stop_requested or session.stop.is_seen
+            stopping = stop_requested or step == session.last
             if stopping or step % train.checkpoint_every == 0:
                 grace.begin_save()
                 _save(session, step, accuracy)
@@ -202,18 +205,17 @@ def _judge(session: Session, groups: Sequence[Sequence[Rollout]]) -> list[list[J
     ]
 
 
-def _learn(
-    session: Session, batch: dict[str, np.ndarray], step: int, compiles: bool
-) -> dict[str, Any]:
+def _learn(session: Session, batch: Batch, step: int, compiles: bool) -> dict[str, Any]:
     """Makes the updates of a step; returns its metrics, of the last update but for the drift.
 
     Raises DriftError if engine and trainer disagree at the first one.
     """
     objective, config = session.run.objective, session.run.rollouts
     lengths_R = np.maximum((batch["loss_mask"] > 0).sum(axis=1), 1)
+    chosen_R = with_gradient(batch, objective)
     first: dict[str, Any] = {}
     for number in range(objective.passes):
-        placed = sharding.put_batch(rows_of_process(batch), session.setup.mesh)
+        placed = _place_packed(session, batch, chosen_R)
         is_first_call = compiles and number == 0
         with session.log.time_compilation() if is_first_call else contextlib.nullcontext():
             session.state, metrics = session.train_step(session.state, session.frozen, placed)
@@ -223,7 +225,9 @@ def _learn(
         if number == 0:
             first = {
                 "drift": max_log_ratio_R.max(),
-                "mean_drift": mean_log_ratio_R.mean(),
+                "mean_drift": mean_log_ratio_R[chosen_R].mean()
+                if chosen_R.any()
+                else np.float32(0),
                 "dropped_groups": np.float32(0),
             }
             _check_drift(float(first["drift"]), config.max_drift, step)
@@ -234,6 +238,18 @@ def _learn(
     for name in ("tokens", "target_tokens", "attention_pairs"):  # of the step, for its speed
         metrics[name] = metrics[name] * objective.passes
     return metrics | first
+
+
+def _place_packed(session: Session, batch: Batch, chosen_R: np.ndarray) -> dict[str, jax.Array]:
+    """Puts the chosen answers on the mesh, packed; the others count in the divisor alone."""
+    mesh = session.setup.mesh
+    packed = pack_answers(
+        batch,
+        chosen_R,
+        shards=sharding.batch_shards(mesh),
+        microbatches=session.run.train.accumulation_steps,
+    )
+    return sharding.put_batch(rows_of_process(packed), mesh)
 
 
 def stale_rows(mean_log_ratio_R: np.ndarray, bound: float, group_size: int) -> np.ndarray:
@@ -257,8 +273,12 @@ def _measure_accuracy(session: Session, step: int, stop_requested: bool) -> floa
     if accuracy is None or not (is_last or (step % accuracy.every == 0 and not stop_requested)):
         return None
     session.log.flush()
-    with session.wall.phase(EVALUATION):
+    shares = None
+    with session.wall.phase(EVALUATION), session.stop.interrupts():
         shares = session.measure_accuracy(_all_parameters(session))
+    if shares is None:
+        session.log.say(describe_interruption(step))
+        return None
     mean = sum(shares.values()) / len(shares)
     session.log.report_accuracy(step, mean, shares)
     return mean
@@ -295,6 +315,7 @@ def reward_metrics(
         "no_signal": groups.no_signal,
         "answer_tokens": np.mean([len(one.tokens) for one in rollouts]),
         "finished": np.mean([one.finished for one in rollouts]),
+        "surprise": -np.mean(np.concatenate([one.logprobs for one in rollouts])),
     }
     terms = [one.terms for group in judged for one in group]
     for name in sorted({name for one in terms for name in one}):

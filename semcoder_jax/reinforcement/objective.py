@@ -15,6 +15,7 @@ from data_pipeline.pyx.records import TRAINING_KINDS
 from semcoder_jax.config import ObjectiveConfig
 from semcoder_jax.model import fsdp, sharding
 from semcoder_jax.training.loss import sums_by_kind, token_cross_entropy
+from semcoder_jax.training.optimizer import split_microbatches
 from semcoder_jax.training.step import final_states
 
 
@@ -59,15 +60,14 @@ def token_loss(logprobs_BxT: jax.Array, batch, objective: ObjectiveConfig) -> To
 
 
 class PolicySums(NamedTuple):
-    """Sums over the sampled tokens of a batch, float32; those by row have zeros for other rows.
+    """Sums over the sampled tokens of a batch, float32; those by answer have zeros for others.
 
-    `weight` divides the loss. `max_log_ratio_R` is the largest |log ratio| of each row's tokens,
+    `weight` divides the loss. `max_log_ratio_R` is the largest |log ratio| of each answer's tokens,
     `log_ratio_R` the sum of |log ratio|, before the update.
     """
 
     weight: jax.Array
     tokens: jax.Array
-    logprobs: jax.Array
     kl: jax.Array
     clipped_low: jax.Array
     clipped_high: jax.Array
@@ -84,7 +84,6 @@ class PolicySums(NamedTuple):
             "target_tokens": self.tokens,
             "loss_by_kind": self.loss_by_kind_N,
             "targets_by_kind": self.tokens_by_kind_N,
-            "surprise": -self.logprobs * per_token,
             "kl": self.kl * per_token,
             "clipped_low": self.clipped_low * per_token,
             "clipped_high": self.clipped_high * per_token,
@@ -94,26 +93,39 @@ class PolicySums(NamedTuple):
         }
 
 
-def make_policy_sums(objective: ObjectiveConfig, num_rows: int, num_real_tokens: int) -> Callable:
-    """Returns the loss of `num_rows` sampled answers, for make_train_step.
+def make_policy_sums(
+    objective: ObjectiveConfig, num_answers: int, num_real_tokens: int
+) -> Callable:
+    """Returns the loss of `num_answers` sampled answers, for make_train_step.
 
     Ids from `num_real_tokens` on are padding of the vocabulary, which the engine never samples.
+    A microbatch whose rows `computed` [B, 1] calls 0, on all devices alike, is not computed.
     """
 
     def policy_sums(graphdef, params, batch, shards: fsdp.Shards | None = None):
-        logprobs_BxT = target_logprobs(graphdef, params, batch, num_real_tokens, shards)
-        return sum_tokens(logprobs_BxT, batch, objective, num_rows)
+        def compute(params):
+            logprobs_BxT = target_logprobs(graphdef, params, batch, num_real_tokens, shards)
+            return sum_tokens(logprobs_BxT, batch, objective, num_answers)
+
+        def skip(params):
+            sums = jax.tree.map(
+                lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(compute, params)
+            )
+            return sums[0], sums[1]._replace(weight=jnp.sum(batch["row_weights"]))
+
+        return jax.lax.cond(batch["computed"][0, 0] > 0, compute, skip, params)
 
     return policy_sums
 
 
 def sum_tokens(
-    logprobs_BxT: jax.Array, batch, objective: ObjectiveConfig, num_rows: int
+    logprobs_BxT: jax.Array, batch, objective: ObjectiveConfig, num_answers: int
 ) -> tuple[jax.Array, PolicySums]:
     """Returns (sum of weighted losses, sums) of the tokens whose `loss_mask` is above 0.
 
     `batch` holds, beside the fields of `token_loss`: `loss_mask` (each token's weight), `kinds`,
-    `row_weights` and `row_numbers` [B, 1]. A row of weight 0 has no loss.
+    `answers` (the number of each token's answer, of `num_answers`) and `row_weights` [B, 1], whose
+    sum divides the loss.
     """
     weights_BxT = batch["loss_mask"]
     is_token_BxT = weights_BxT > 0
@@ -126,29 +138,24 @@ def sum_tokens(
     found = token_loss(logprobs_BxT, fields, objective)
     loss_BxT = weights_BxT * found.loss_BxT
     log_ratio_BxT = jax.lax.stop_gradient(jnp.abs(logprobs_BxT - sampled_BxT))
-    rows_B = batch["row_numbers"][:, 0]
 
     def count(values_BxT) -> jax.Array:
         values_BxT = jnp.where(is_token_BxT, jax.lax.stop_gradient(values_BxT), 0.0)
         return jnp.sum(values_BxT, dtype=jnp.float32)
 
-    def by_row(values_B) -> jax.Array:
-        return jnp.zeros(num_rows, jnp.float32).at[rows_B].add(values_B)
-
-    number_of_kinds = len(TRAINING_KINDS)
+    number_of_kinds, zeros_R = len(TRAINING_KINDS), jnp.zeros(num_answers, jnp.float32)
     losses_BxT = jax.lax.stop_gradient(jnp.where(is_token_BxT, found.loss_BxT, 0.0))
     return jnp.sum(loss_BxT), PolicySums(
         weight=jnp.sum(batch["row_weights"]),
         tokens=count(jnp.ones_like(weights_BxT)),
-        logprobs=count(logprobs_BxT),
         kl=count(found.kl_BxT),
         clipped_low=count(found.clipped_low_BxT),
         clipped_high=count(found.clipped_high_BxT),
         guarded=count(found.guarded_BxT),
         loss_by_kind_N=sums_by_kind(losses_BxT, batch["kinds"], number_of_kinds),
         tokens_by_kind_N=sums_by_kind(is_token_BxT * 1.0, batch["kinds"], number_of_kinds),
-        max_log_ratio_R=by_row(log_ratio_BxT.max(axis=1)),
-        log_ratio_R=by_row(log_ratio_BxT.sum(axis=1)),
+        max_log_ratio_R=zeros_R.at[batch["answers"]].max(log_ratio_BxT),
+        log_ratio_R=zeros_R.at[batch["answers"]].add(log_ratio_BxT),
     )
 
 
@@ -188,10 +195,10 @@ def _chunked_logprobs(
     return jnp.moveaxis(parts_NxBxC, 0, 1).reshape(-1, num_chunks * chunk)[:, :T]
 
 
-def make_logprobs(setup, num_rows: int, num_real_tokens: int) -> Callable:
+def make_logprobs(setup, num_rows: int, num_real_tokens: int, microbatches: int = 1) -> Callable:
     """Returns the jitted (all parameters, batch) -> log-probabilities of the targets [R, T].
 
-    Each device computes its own rows; the result is whole on every device.
+    Each device computes its own rows, in so many microbatches; the result is whole on every device.
     """
 
     @jax.jit
@@ -200,9 +207,13 @@ def make_logprobs(setup, num_rows: int, num_real_tokens: int) -> Callable:
         shards = fsdp.Shards.of(places, setup.mesh)
 
         def local_rows(params, batch):
-            found_BxT = target_logprobs(setup.graphdef, params, batch, num_real_tokens, shards)
+            def of_rows(rows):
+                return target_logprobs(setup.graphdef, params, rows, num_real_tokens, shards)
+
+            parts_MxBxT = jax.lax.map(of_rows, split_microbatches(batch, microbatches))
+            found_BxT = jnp.moveaxis(parts_MxBxT, 0, 1).reshape(-1, parts_MxBxT.shape[-1])
             whole_RxT = jnp.zeros((num_rows, found_BxT.shape[1]), jnp.float32)
-            return whole_RxT.at[batch["row_numbers"][:, 0]].add(found_BxT)
+            return whole_RxT.at[batch["answers"][:, 0]].add(found_BxT)
 
         return fsdp.over_rows(local_rows, setup.mesh, (places,))(params, batch)
 

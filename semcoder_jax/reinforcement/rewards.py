@@ -144,7 +144,10 @@ def score_format(evidence: Evidence) -> float | None:
 
 
 def score_length(evidence: Evidence) -> float | None:
-    """1 up to three quarters of the token budget, then falling to 0 at its end (DAPO); 0 if cut."""
+    """1 up to three quarters of the token budget, then falling to 0 at its end (DAPO); 0 if cut.
+
+    An empty answer that ends has 1: length is no merit, and other terms ask for content.
+    """
     if not evidence.finished:
         return 0.0
     full = _FULL_LENGTH * evidence.max_new_tokens

@@ -2,10 +2,12 @@
 
 import dataclasses
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh, NamedSharding
 
 from semcoder_jax.checkpoints import abstract_model
 from semcoder_jax.config import (
@@ -60,18 +62,19 @@ class Rollout:
 
 
 class Sampler:
-    """Samples with the weights it is given, by one engine for the whole session.
+    """Samples with the weights it is given, by engines that live as long as the session.
 
-    The engine holds no copy of them. It checks no drafts: which drafts pay is found by timing, and
-    a resumed run must sample as an unbroken one does.
+    There is one engine for each replica of the weights, that is along `data` of the mesh: replicas
+    decode different answers at the same time. Several processes have one engine together, whose
+    replicas decode the same. No engine holds a copy of the weights. None checks drafts: which
+    drafts pay is found by timing, and a resumed run must sample as an unbroken one does.
     """
 
-    def __init__(self, run: RunConfig, config: DecoderConfig, tokenizer):
-        graphdef, _ = nnx.split(abstract_model(config, Compute(dtype=run.compute.dtype)))
-        self._model = LoadedModel(config, graphdef, None, tokenizer)
-        self._rollouts, self._seed = run.rollouts, run.seed
-        self._longest = min(run.data.sequence_length + 1, config.max_positions)
-        self._engine: Engine | None = None
+    def __init__(self, run: RunConfig, config: DecoderConfig, tokenizer, mesh: Mesh):
+        self._model = LoadedModel(config, sampling_graph(run, config), None, tokenizer)
+        self._run, self._rollouts, self._seed = run, run.rollouts, run.seed
+        self._meshes = replica_meshes(mesh) if jax.process_count() == 1 else [mesh]
+        self._engines: list[Engine] = []
 
     def sample(self, params, prompts: Sequence[Prompt], step: int) -> list[list[Rollout]]:
         """Returns a group of answers to each prompt.
@@ -89,24 +92,77 @@ class Sampler:
             Request(prompt.tokens.tolist(), sampling, n=size, first_sample=place * size)
             for place, prompt in enumerate(prompts)
         ]
-        groups = self._engine_with(params, len(prompts) * size).generate(requests)
         tokenizer = self._model.tokenizer
         return [
             [make_rollout(prompt, generation, tokenizer) for generation in group]
-            for prompt, group in zip(prompts, groups, strict=True)
+            for prompt, group in zip(prompts, self._generate(params, requests), strict=True)
         ]
 
-    def _engine_with(self, params, num_rows: int) -> Engine:
-        if self._engine is None:
-            slots = self._rollouts.slots or min(default_slots(), num_rows)
-            model = dataclasses.replace(self._model, params=params)
-            pages = 1 + -(-self._longest // PAGE_SIZE)  # no more: the step needs the memory
-            self._engine = Engine(
-                model, num_slots=slots, cache_tokens=slots * pages * PAGE_SIZE, speculation="off"
-            )
-        else:
-            self._engine.replace_parameters(params)
-        return self._engine
+    def _generate(self, params, requests: Sequence[Request]) -> list[list[Generation]]:
+        """Returns the generations of each request; engine e of E answers every E-th from e on."""
+        self._use(params, len(requests) * self._rollouts.group_size)
+        count = len(self._engines)
+        if count == 1:
+            return self._engines[0].generate(requests)
+        parts = [requests[first::count] for first in range(count)]
+        with ThreadPoolExecutor(count) as pool:
+            found = list(pool.map(Engine.generate, self._engines, parts))
+        return [found[place % count][place // count] for place in range(len(requests))]
+
+    def _use(self, params, num_rows: int) -> None:
+        """Gives the engines the weights; makes the engines first if needed."""
+        replicas = [on_replica(params, mesh) for mesh in self._meshes]
+        if self._engines:
+            for engine, replica in zip(self._engines, replicas, strict=True):
+                engine.replace_parameters(replica)
+            return
+        rows = -(-num_rows // len(replicas))
+        slots, cache_tokens = engine_size(self._run, self._model.config, rows)
+        for replica in replicas:
+            model = dataclasses.replace(self._model, params=replica)
+            engine = Engine(model, num_slots=slots, cache_tokens=cache_tokens, speculation="off")
+            self._engines.append(engine)
+
+
+def sampling_graph(run: RunConfig, config: DecoderConfig) -> nnx.GraphDef:
+    """Returns the decoder that samples, without its parameters."""
+    return nnx.split(abstract_model(config, Compute(dtype=run.compute.dtype)))[0]
+
+
+def engine_size(
+    run: RunConfig, config: DecoderConfig, num_rows: int, backend: str | None = None
+) -> tuple[int, int]:
+    """Returns an engine's slots, and the positions of its cache, for `num_rows` answers a step.
+
+    `backend` decides on the slots if the config does not (None: this machine's).
+    """
+    slots = run.rollouts.slots or min(default_slots(backend), num_rows)
+    longest = min(run.data.sequence_length + 1, config.max_positions)
+    pages = 1 + -(-longest // PAGE_SIZE)  # no more: the step needs the memory
+    return slots, slots * pages * PAGE_SIZE
+
+
+def replica_meshes(mesh: Mesh) -> list[Mesh]:
+    """Returns a mesh for each replica of the weights; its axis `data` has size 1."""
+    axis = mesh.axis_names.index("data")
+    return [
+        Mesh(devices, mesh.axis_names, axis_types=mesh.axis_types)
+        for devices in np.split(mesh.devices, mesh.shape["data"], axis)
+    ]
+
+
+def on_replica(params, mesh: Mesh):
+    """Returns the part of global arrays that lies on `mesh`, a replica, without a copy."""
+
+    def part(array: jax.Array) -> jax.Array:
+        if array.sharding.device_set == set(mesh.devices.flat):
+            return array
+        place = NamedSharding(mesh, array.sharding.spec)
+        by_device = {shard.device: shard.data for shard in array.addressable_shards}
+        arrays = [by_device[device] for device in place.addressable_devices]
+        return jax.make_array_from_single_device_arrays(array.shape, place, arrays)
+
+    return jax.tree.map(part, params)
 
 
 def _seed_of_step(seed: int, step: int) -> int:
@@ -149,7 +205,7 @@ def lay_out(
     """Returns the batch of the objective [R, length], one answer a row.
 
     A row's inputs are its prompt and answer without the last token; a target has weight if it is a
-    sampled token.
+    sampled token. `answers` is the number of each position's answer; `computed` is for packing.
     """
     R = len(rollouts)
     batch = {
@@ -160,8 +216,9 @@ def lay_out(
         name: np.zeros((R, length), np.float32)
         for name in ("loss_mask", "advantages", "sampled_logprobs")
     }
-    batch["row_numbers"] = np.arange(R, dtype=np.int32)[:, None]
+    batch["answers"] = np.repeat(np.arange(R, dtype=np.int32)[:, None], length, axis=1)
     batch["row_weights"] = np.zeros((R, 1), np.float32)
+    batch["computed"] = np.ones((R, 1), np.int32)
     for row, (rollout, credit) in enumerate(zip(rollouts, credits, strict=True)):
         ids = np.concatenate([rollout.prompt.tokens, rollout.tokens])
         end, count = len(ids) - 1, len(rollout.tokens)

@@ -104,7 +104,7 @@ def open_session(
         prompts,
         position,
         judge,
-        Sampler(run, setup.config, tokenizer),
+        Sampler(run, setup.config, tokenizer, mesh),
         checkpoints,
         make_train_step(setup, run.train, sums),
         wall,
@@ -135,7 +135,9 @@ def _open_reference(run: RunConfig, setup: TrainSetup, frozen: dict, num_real_to
         return None, None
     trained = create_state(setup).params
     initial = setup.trainable.model_parameters(trained, frozen)
-    logprobs = make_logprobs(setup, run.data.global_batch_size, num_real_tokens)
+    logprobs = make_logprobs(
+        setup, run.data.global_batch_size, num_real_tokens, run.train.accumulation_steps
+    )
     return lambda batch: np.asarray(logprobs(initial, batch)), checksum(trained)
 
 

@@ -315,6 +315,7 @@ def _run_steps(session: _Session, first: int, last: int) -> int:
                 log.say(line)
             stop_requested = session.stop.is_requested(step, checkpoints)
             _evaluate(session, step, stop_requested)
+            stop_requested = stop_requested or session.stop.is_seen
             session.failed = log.skipped > config.max_skipped_steps
             is_over = session.history.is_over(config)
             stopping = stop_requested or session.failed or is_over or step == last
@@ -359,10 +360,16 @@ def _evaluate(session: _Session, step: int, stop_requested: bool) -> None:
     session.figures = {}
     if session.data.eval and is_due(run.train.eval_every):
         held_out = _of_present_model(session, session.evaluate)
+        if held_out is None:
+            session.log.say(describe_interruption(step))
+            return
         session.log.report_evaluation(step, held_out)
         session.figures[EVAL_LOSS] = held_out.mean
     if run.accuracy and is_due(run.accuracy.every):
         shares = _of_present_model(session, session.measure_accuracy)
+        if shares is None:
+            session.log.say(describe_interruption(step))
+            return
         session.figures[ACCURACY] = sum(shares.values()) / len(shares)
         session.log.report_accuracy(step, session.figures[ACCURACY], shares)
     session.last_figures |= session.figures
@@ -370,11 +377,18 @@ def _evaluate(session: _Session, step: int, stop_requested: bool) -> None:
 
 
 def _of_present_model(session: _Session, function: Callable[[dict], Any]) -> Any:
-    """Returns a function of all parameters, or of their average if the run keeps one."""
+    """Returns a function of all parameters, or of their average if the run keeps one.
+
+    Returns None if a signal to stop has ended it.
+    """
     session.log.flush()
-    with session.wall.phase(EVALUATION):
+    with session.wall.phase(EVALUATION), session.stop.interrupts():
         params = averaged(session.state.params, session.state.optimizer)
         return function(session.setup.trainable.model_parameters(params, session.frozen))
+
+
+def describe_interruption(step: int) -> str:
+    return f"step {step}: the evaluation is left out, for the run must stop"
 
 
 def _save(session: _Session, step: int) -> None:

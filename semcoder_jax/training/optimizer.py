@@ -4,7 +4,7 @@ Sources: Loshchilov & Hutter, Decoupled Weight Decay Regularization (2019); Jord
 (2024); Liu et al., Muon is Scalable for LLM Training (2025) for the scaling of its updates.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -160,8 +160,7 @@ def gradient_sums(loss_sums: Callable, params, batch: dict[str, jax.Array], step
     """Returns the sum of losses, further sums, and the gradient of the sum of losses.
 
     `loss_sums(params, batch) -> (sum of losses, sums)`, where `sums[0]` is the sum of weights and
-    the rest are any arrays. A scan splits the batch, leading axis B, into `steps` microbatches of
-    B/steps rows (row r goes to microbatch r % steps) and computes one at a time.
+    the rest are any arrays. A scan computes `steps` microbatches one at a time.
     """
 
     def gradients(microbatch):
@@ -179,14 +178,19 @@ def gradient_sums(loss_sums: Callable, params, batch: dict[str, jax.Array], step
         more = jax.lax.optimization_barrier(gradients(microbatch))
         return jax.tree.map(jnp.add, totals, more), None
 
-    microbatches = {
-        name: jnp.moveaxis(x.reshape(x.shape[0] // steps, steps, *x.shape[1:]), 1, 0)
-        for name, x in batch.items()
-    }
+    microbatches = split_microbatches(batch, steps)
     _, sums, _ = jax.eval_shape(gradients, jax.tree.map(lambda x: x[0], microbatches))
     zeros = jax.tree.map(jnp.zeros_like, (sums, params))
     totals, _ = jax.lax.scan(add, (jnp.zeros((), jnp.float32), *zeros), microbatches)
     return totals
+
+
+def split_microbatches(batch: Mapping[str, jax.Array], steps: int) -> dict[str, jax.Array]:
+    """Returns the rows of a batch as [steps, B/steps, ...]; row r is in microbatch r % steps."""
+    return {
+        name: jnp.moveaxis(x.reshape(x.shape[0] // steps, steps, *x.shape[1:]), 1, 0)
+        for name, x in batch.items()
+    }
 
 
 def mean_gradients(loss_sum: jax.Array, weight: jax.Array, gradient_sums):

@@ -1,15 +1,20 @@
 """Turns SIGINT and SIGTERM into a request to stop after the current step, within a time."""
 
+import contextlib
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 
 from semcoder_jax.checkpoints import Checkpoints
+
+
+class _InterruptedError(BaseException):
+    """Ends the block of `StopSignal.interrupts`; no handler of Exception may catch it."""
 
 
 class StopSignal:
@@ -22,6 +27,7 @@ class StopSignal:
     def __init__(self):
         self._seen: tuple[str, float] | None = None  # which signal, when
         self._alone = jax.process_count() == 1
+        self._may_interrupt = False
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> "StopSignal":
@@ -43,6 +49,26 @@ class StopSignal:
             self._seen = "SIGTERM reached all", time.monotonic()
         return reached
 
+    @contextlib.contextmanager
+    def interrupts(self) -> Iterator[None]:
+        """Lets a signal end the block at once, such as an evaluation; the run goes on behind it.
+
+        In a run of several processes it does not: all must leave the block at one place.
+        """
+        try:
+            self._may_interrupt = self._alone
+            try:
+                yield
+            finally:
+                self._may_interrupt = False
+        except _InterruptedError:
+            pass
+
+    @property
+    def is_seen(self) -> bool:
+        """Returns whether a signal has come to this process, which is the only one of its run."""
+        return self._alone and self._seen is not None
+
     @property
     def reason(self) -> str:
         """Returns why the session ends early: "stopped 1.2 s after SIGTERM"."""
@@ -55,6 +81,9 @@ class StopSignal:
         if self._seen and number == signal.SIGINT:
             raise KeyboardInterrupt
         self._seen = signal.Signals(number).name, time.monotonic()
+        if self._may_interrupt:
+            self._may_interrupt = False
+            raise _InterruptedError
         if not self._alone:
             os.kill(os.getpid(), signal.SIGTERM)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tests.conftest import QUICK
+from tests.support.compiling import QUICK
 from tests.support.tiny_checkpoint import write_checkpoint
 from tests.support.tiny_sources import write_sources
 

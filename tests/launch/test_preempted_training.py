@@ -14,9 +14,9 @@ import pytest
 
 from launch import working_tree
 from semcoder_jax.training.metrics import read_metrics
+from tests.support.compiling import QUICK
 from tests.support.config_file import write_config_file
 from tests.support.launching import make_launcher
-from tests.support.simulated_devices import QUICK
 from tests.support.tiny_run import tiny_config, write_data
 
 STEPS = 60

@@ -16,14 +16,13 @@ from launch.process_group import LoggedProcess, describe_status, simulated_envir
 from semcoder_jax.planner.settings import Setting
 from semcoder_jax.planner.written_config import write_config
 from semcoder_jax.training.metrics import read_metrics
+from tests.support.compiling import QUICK
 from tests.support.config_file import write_config_file
 from tests.support.planner_stand_in import FITS
 from tests.support.tiny_run import tiny_config
 
 REPOSITORY = Path(__file__).parents[2]
 TRAINING = ["--", "--config=c.py", "--workdir=w"]
-# Compile fast: the steps are tiny.
-QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 
 @pytest.mark.parametrize(
@@ -64,6 +63,14 @@ def test_faults_are_planted_in_their_process_in_the_first_attempt_only():
     assert faults[1] == [Faults(), Faults(), Faults(slow=50)]
     assert Faults(kill=7).arguments() == ["--kill=7"] and Faults().arguments() == []
     assert str(rehearsal.logs) == "w-logs"
+
+
+def test_logs_of_two_workdirs_never_share_a_folder():
+    workdirs = ("gs://a/run", "gs://b/run/", "s3://a/run", "gs://a/b/run", "gs://a/b-run", "run")
+    flags = ["--processes=1", "--devices=1", "--", "--config=c.py"]
+    folders = [str(parse_arguments([*flags, f"--workdir={one}"]).logs) for one in workdirs]
+    assert len(set(folders)) == len(workdirs)
+    assert folders[0] == "gs/a/run-logs" and folders[-1] == "run-logs"
 
 
 def test_a_fault_that_did_not_happen_is_named(capsys):

@@ -75,13 +75,13 @@ def test_bytes_of_a_device_are_those_of_its_shards():
     ],
 )
 def test_what_the_compiler_says_of_a_program_too_large(message, needed, usable):
-    found = compiled_step._parse_compiler_error(message)
+    found = compiled_step.parse_compiler_error(message)
     sizes = {"needed_bytes": needed, "usable_bytes": usable}
     assert found == {name: int(size) for name, size in sizes.items() if size}
 
 
 def test_another_failure_is_not_taken_for_a_lack_of_memory():
-    found = compiled_step._parse_compiler_error("INTERNAL: Mosaic failed\nmore")
+    found = compiled_step.parse_compiler_error("INTERNAL: Mosaic failed\nmore")
     assert found == {"refusal": "INTERNAL: Mosaic failed"}
     step = dataclasses.replace(FITS, fits=False, peak_bytes=None, **found)
     made = make_plan(parse_run(record(mesh__fsdp=16)), parse("v5e:4x4"), step)

@@ -84,7 +84,7 @@ USABLE = """
 import json, sys
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from semcoder_jax.planner.compiled_step import _parse_compiler_error
+from semcoder_jax.planner.compiled_step import parse_compiler_error
 from semcoder_jax.planner.topologies import CHIPS, describe, names, parse
 found = {}
 for chip in CHIPS.values():
@@ -97,7 +97,7 @@ for chip in CHIPS.values():
     try:
         program.lower(jax.ShapeDtypeStruct((1 << 17, 1 << 20), jnp.float32)).compile()
     except jax.errors.JaxRuntimeError as error:
-        found[chip.name] = _parse_compiler_error(str(error))['usable_bytes']
+        found[chip.name] = parse_compiler_error(str(error))['usable_bytes']
 print(json.dumps(found))
 """
 

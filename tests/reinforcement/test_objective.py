@@ -1,23 +1,29 @@
 """Tests the loss and its gradient against plain Python on groups made by hand."""
 
 import math
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
-from semcoder_jax.config import ObjectiveConfig, RolloutsConfig
+from semcoder_jax.config import Compute, ObjectiveConfig, RolloutsConfig
+from semcoder_jax.model.decoder import Decoder
+from semcoder_jax.model.sharding import make_mesh
 from semcoder_jax.reinforcement.advantages import (
     group_advantages,
     group_statistics,
     token_advantages,
 )
-from semcoder_jax.reinforcement.objective import sum_tokens
+from semcoder_jax.reinforcement.objective import make_logprobs, sum_tokens
+from semcoder_jax.reinforcement.packing import pack_answers
 from semcoder_jax.reinforcement.prompts import Prompt
 from semcoder_jax.reinforcement.rollouts import Credit, Rollout, lay_out, without_rows
 from semcoder_jax.training.optimizer import mean_gradients
 from tests.support import policy_oracle
+from tests.support.tiny_decoder import tiny_decoder
 
 BUDGET, LENGTH = 10, 12
 CONFIG = RolloutsConfig(max_new_tokens=BUDGET, group_size=3)
@@ -206,3 +212,57 @@ def test_log_ratios_are_reported_by_row():
     ]
     np.testing.assert_allclose(sums.max_log_ratio_R, list(map(max, by_row)), atol=1e-6)
     np.testing.assert_allclose(sums.log_ratio_R, list(map(math.fsum, by_row)), atol=1e-6)
+
+
+@pytest.mark.parametrize("shards, microbatches", [(1, 1), (1, 3), (2, 3)])
+def test_packed_answers_keep_their_tokens_and_fill_the_first_microbatches(shards, microbatches):
+    """Of six answers five are chosen, whose 5 to 9 positions share rows of 12."""
+    objective = ObjectiveConfig(length_normalization="token")
+    batch, _, lengths = batch_of(answers_of(True), objective)
+    chosen = np.array([True, True, False, True, True, True])
+    packed = pack_answers(batch, chosen, shards=shards, microbatches=microbatches)
+    assert packed["row_weights"].sum() == pytest.approx(sum(map(sum, LENGTHS)))
+    found = {}
+    for row in range(6):
+        for segment in set(packed["segment_ids"][row].tolist()) - {0}:
+            here = packed["segment_ids"][row] == segment
+            (number,) = set(packed["answers"][row][here].tolist())
+            found[number] = {
+                name: packed[name][row][here].tolist()
+                for name in ("tokens", "targets", "positions", "loss_mask", "advantages")
+            }
+    assert sorted(found) == np.flatnonzero(chosen).tolist()
+    for number, fields in found.items():
+        end = lengths[number] + np.ravel(LENGTHS)[number] - 1
+        for name, values in fields.items():
+            assert values == batch[name][number, :end].tolist()
+    # Row r of a shard's own belongs to its microbatch r % microbatches.
+    own = packed["segment_ids"].reshape(shards, -1, microbatches, LENGTH)
+    used = own.any(axis=(0, 1, 3))
+    assert used.tolist() == sorted(used, reverse=True)
+    computed = packed["computed"].reshape(shards, -1, microbatches)
+    assert (computed == used).all()
+
+
+@pytest.mark.parametrize("microbatches", [1, 3])
+def test_scored_in_microbatches_each_row_has_the_logprobs_of_the_whole_model(microbatches):
+    """Six rows of different tokens; ids from 36 on are padding of the vocabulary."""
+    decoder = Decoder(tiny_decoder(), rngs=nnx.Rngs(0), compute=Compute(loss_chunk=4))
+    graphdef, state = nnx.split(decoder)
+    random = np.random.default_rng(0)
+    ids = random.integers(0, 36, (6, 11))
+    positions, segments = np.tile(np.arange(10), (6, 1)), np.ones((6, 10), np.int32)
+    batch = {
+        "tokens": ids[:, :-1],
+        "targets": ids[:, 1:],
+        "positions": positions,
+        "segment_ids": segments,
+        "answers": np.tile(np.arange(6)[:, None], (1, 10)),
+    }
+    setup = SimpleNamespace(graphdef=graphdef, mesh=make_mesh({}, jax.devices()[:1]))
+    found = make_logprobs(setup, 6, 36, microbatches)(nnx.to_pure_dict(state), batch)
+    logits = np.asarray(decoder(ids[:, :-1], positions, segments), np.float64)[..., :36]
+    largest = logits.max(-1, keepdims=True)
+    totals = largest[..., 0] + np.log(np.exp(logits - largest).sum(-1))
+    expected = np.take_along_axis(logits, ids[:, 1:, None], -1)[..., 0] - totals
+    np.testing.assert_allclose(found, expected, atol=1e-5)

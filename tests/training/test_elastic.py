@@ -24,13 +24,13 @@ from data_pipeline.pyx.records import make_record, read_jsonl, write_jsonl
 from semcoder_jax import hf
 from semcoder_jax.loading import load_model
 from semcoder_jax.training.metrics import read_metrics
+from tests.support.compiling import QUICK
 from tests.support.config_file import write_config_file
 from tests.support.tiny_run import tiny_config, write_data
 from tests.support.watched_training import digest
 
 REPOSITORY = Path(__file__).parents[2]
 EPOCHS = 8
-QUICK = "--xla_backend_optimization_level=1"  # compile fast: the steps are tiny
 
 # Processes wait for each other, and only so long.
 pytestmark = [pytest.mark.slow, pytest.mark.exclusive]

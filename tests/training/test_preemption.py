@@ -1,12 +1,21 @@
 """Tests what is told of the time to save after SIGTERM, and a save that fails then."""
 
+import contextlib
+import os
+import signal
+import threading
+import time
+
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 import pytest
 
 from semcoder_jax.checkpoints import Checkpoints
-from semcoder_jax.training.preemption import GracePeriod
+from semcoder_jax.training import loop as training
+from semcoder_jax.training.metrics import read_metrics
+from semcoder_jax.training.preemption import GracePeriod, StopSignal
+from tests.support.tiny_run import tiny_config
 
 
 class Clock:
@@ -43,6 +52,57 @@ def test_nothing_is_told_if_it_fits_or_nobody_asks(seconds, save):
     assert grace.finish_step(9.0, is_saving=False) is None
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_block_that_it_may_end_and_no_other(number):
+    done = []
+    with StopSignal() as stop:
+        with stop.interrupts(), contextlib.suppress(Exception):
+            done.append("begun")
+            os.kill(os.getpid(), number)
+            time.sleep(30)
+            done.append("ended")
+        assert done == ["begun"] and stop.is_seen
+        if number == signal.SIGINT:  # a second Ctrl-C is not held up
+            with pytest.raises(KeyboardInterrupt), stop.interrupts():
+                os.kill(os.getpid(), number)
+                time.sleep(30)
+    with StopSignal() as stop:
+        with stop.interrupts():
+            pass
+        os.kill(os.getpid(), number)
+        done.append("behind")
+    assert done == ["begun", "behind"] and stop.is_seen
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("compiled_once", "one_device")
+@pytest.mark.parametrize("step", [4, 12])
+def test_sigterm_ends_an_evaluation_and_its_step_is_saved(
+    step, data, tmp_path, monkeypatch, capsys
+):
+    """The last evaluation, too, whose step completes the run."""
+
+    def endless(*_):
+        def evaluate(params):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+
+        return evaluate
+
+    monkeypatch.setattr(training, "make_evaluation", endless)
+    began = time.monotonic()
+    config = tiny_config(data, train__eval_every=step)
+    found = training.train(config, tmp_path)
+    assert time.monotonic() - began < 60
+    assert found.step == step and found.eval_loss is None
+    assert f"step {step}: the evaluation is left out" in capsys.readouterr().err
+    assert Checkpoints(tmp_path, keep=1).latest_step() == step
+    monkeypatch.undo()
+    assert training.train(config, tmp_path).step == 12
+    rows = read_metrics(tmp_path / "metrics.jsonl")
+    assert [row["step"] for row in rows if "loss" in row] == list(range(1, 13))
+
+
 class Data:
     """The position of an input."""
 
@@ -58,6 +118,24 @@ class Data:
 
 def arrays(value):
     return {"w": jnp.full((4, 4), value, jnp.float32)}
+
+
+def test_ctrl_c_while_a_save_is_waited_for_prints_no_traceback(
+    tmp_path, monkeypatch, capsys, caplog
+):
+    """Orbax logs the traceback of whatever ends its waiting."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, arrays(1.0), arrays(2.0), Data(1))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(threading.Thread, "join", interrupted)
+        checkpoints.wait()
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err + captured.out + caplog.text
+    checkpoints.close()
 
 
 def restored(workdir):

@@ -14,7 +14,6 @@ import pytest
 from semcoder_jax.model.remat import POLICIES
 from tests.support.simulated_devices import (
     MESHES,
-    QUICK,
     batch_of,
     long_batch_of,
     measure_on_devices,
@@ -31,7 +30,7 @@ ADAPTED = ("float32", "nf4")
 
 @pytest.fixture(scope="module")
 def measured():
-    return measure_on_devices(8, __file__, flags=QUICK)
+    return measure_on_devices(8, __file__)
 
 
 @pytest.mark.slow

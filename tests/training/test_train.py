@@ -170,7 +170,8 @@ def test_load_model_reads_the_saved_parameters(data, unbroken):
     model = load_model(unbroken)
     tokens = np.array([[1, 5, 6, 7]])
     positions, segments = np.arange(4)[None], np.ones((1, 4), int)
-    logits = nnx.merge(model.graphdef, model.params)(tokens, positions, segments)
+    decode = jax.jit(lambda params, *batch: nnx.merge(model.graphdef, params)(*batch))
+    logits = decode(model.params, tokens, positions, segments)
     assert logits.shape == (1, 4, model.config.vocab_size) and np.isfinite(logits).all()
     assert len(model.tokenizer) <= model.config.vocab_size
     low = load_model(unbroken, dtype="bfloat16")

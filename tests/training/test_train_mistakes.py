@@ -13,6 +13,7 @@ from data_pipeline.tokens.tokenizer_identity import tokenizer_difference, tokeni
 from semcoder_jax import hf
 from semcoder_jax.commands.train import main
 from semcoder_jax.training import loop as training
+from tests.support.compiling import QUICK
 from tests.support.config_file import write_config_file
 from tests.support.tiny_run import tiny_config
 
@@ -135,7 +136,7 @@ def test_batches_and_meshes_that_do_not_fit_eight_devices(data, tmp_path):
         env=os.environ
         | {
             "PYTHONPATH": str(REPOSITORY),
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+            "XLA_FLAGS": f"--xla_force_host_platform_device_count=8 {QUICK}",
             "JAX_PLATFORMS": "cpu",
         },
         capture_output=True,
