@@ -1,5 +1,6 @@
 """Makes the models of benchmarks: DeepSeek's shape with random weights, or converted SmolLM2."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -52,6 +53,16 @@ def save_random_llama(directory: Path, fields: dict, bfloat16: bool = False) -> 
     torch.manual_seed(0)
     dtype = torch.bfloat16 if bfloat16 else torch.float32
     LlamaForCausalLM(LlamaConfig(**fields)).to(dtype).save_pretrained(directory)
+
+
+def save_config(directory: Path, fields: dict) -> None:
+    """Writes config.json alone: the architecture of a model whose weights are made elsewhere."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "config.json").write_text(json.dumps({"model_type": "llama"} | fields))
+
+
+def has_weights(directory: Path) -> bool:
+    return any(directory.glob("*.safetensors"))
 
 
 def save_smollm2(directory: Path) -> bool:

@@ -3,11 +3,12 @@
 sampling.py starts it: `python benchmarks/sampling.py --directory=DIR --accelerator`.
 """
 
+import dataclasses
 import time
 
 import numpy as np
 
-from benchmarks.models import VOCABULARY, Ids, bytes_read
+from benchmarks.models import Ids, bytes_read
 from benchmarks.rounds import measure_seconds
 
 
@@ -16,15 +17,16 @@ def tokens_per_second(kind: str, size: str, count: int) -> dict:
 
     Returns tokens/s by number of rows, and the bytes that a pass reads.
     """
-    slots = 64
+    slots, count = 64, 8 if size == "tiny" else count
+    config = architecture(size)
     rng = np.random.default_rng(0)
-    prompts = rng.integers(10, VOCABULARY, (slots, 64)).tolist()
+    prompts = rng.integers(10, config.vocab_size, (slots, 64)).tolist()
     if kind == "transformers":
-        return _transformers_on_accelerator(size, prompts, count)
+        return _transformers_on_accelerator(config, prompts, count)
     from semcoder_jax.inference.engine import Engine, Request
     from semcoder_jax.inference.params import SamplingParams
 
-    model = random_model(size, quantize=kind == "int8")
+    model = random_model(config, quantize=kind == "int8")
     result = {"bytes": bytes_read(model)}
     params = SamplingParams(max_new_tokens=count)
     for num_slots in (1, slots):
@@ -42,18 +44,28 @@ def tokens_per_second(kind: str, size: str, count: int) -> dict:
     return result
 
 
-def random_model(size: str, quantize: bool):
-    """Makes weights of a published size on the device, leaf by leaf, in bfloat16 or int8."""
+def architecture(size: str):
+    """Returns the DecoderConfig of a published size, or one that any machine decodes."""
+    from semcoder_jax.config import MODELS
+
+    tiny = {"hidden_size": 64, "intermediate_size": 128, "num_layers": 2, "num_heads": 2}
+    if size == "tiny":
+        fields = {"vocab_size": 512, "num_kv_heads": 2, "head_dim": 32}
+        return dataclasses.replace(MODELS["1.3b"], **tiny, **fields)
+    return MODELS[size]
+
+
+def random_model(config, quantize: bool):
+    """Makes weights on the device, leaf by leaf, in bfloat16 or int8."""
     import jax
     import jax.numpy as jnp
     from flax import nnx
 
     from semcoder_jax.checkpoints import abstract_model
-    from semcoder_jax.config import MODELS, Compute
+    from semcoder_jax.config import Compute
     from semcoder_jax.loading import LoadedModel
     from semcoder_jax.model.quantization import quantize_params
 
-    config = MODELS[size]
     graphdef, shapes = nnx.split(abstract_model(config, Compute(dtype="bfloat16")))
     normal = jax.jit(
         lambda key, shape: 0.02 * jax.random.normal(key, shape, jnp.bfloat16), static_argnums=1
@@ -67,15 +79,12 @@ def random_model(size: str, quantize: bool):
     return LoadedModel(config, graphdef, params, Ids(config.vocab_size))
 
 
-def _transformers_on_accelerator(size: str, prompts: list[list[int]], count: int) -> dict:
+def _transformers_on_accelerator(config, prompts: list[list[int]], count: int) -> dict:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from semcoder_jax.config import MODELS
-
     if not torch.cuda.is_available():
         raise SystemExit("torch has no accelerator here")
-    config = MODELS[size]
     with torch.device("cuda"):
         torch.set_default_dtype(torch.bfloat16)
         model = LlamaForCausalLM(

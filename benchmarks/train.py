@@ -26,8 +26,8 @@ memory), including weights, moments and libraries.
 
 --accelerator uses bfloat16 compute with float32 weights and moments (autocast in torch), rows of
 2,048, and recomputes layers in the backward pass on both sides. Sides run one after another,
-because two do not fit. MFU is relative to the device's dense bfloat16 peak. --size=tiny tests the
-benchmark on any machine.
+because two do not fit. With --sides=jax alone the weights are made on the device, without torch.
+MFU is relative to the device's dense bfloat16 peak. --size=tiny tests the benchmark on any machine.
 """
 
 import argparse
@@ -45,7 +45,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.models import deepseek_shaped, save_random_llama
+from benchmarks.models import deepseek_shaped, has_weights, save_config, save_random_llama
 from benchmarks.rounds import describe_cpu
 from data_pipeline.tokens.packing import TokenTable, lay_out, plan_packs
 
@@ -185,8 +185,11 @@ def main() -> None:
 
         serve(flags.side, directory, work, flags.accelerator)
         return
-    if not (directory / "config.json").exists():
-        save_random_llama(directory, work.model, bfloat16=flags.accelerator)
+    if not has_weights(directory):
+        if flags.accelerator and sides == ["jax"]:
+            save_config(directory, work.model)
+        else:
+            save_random_llama(directory, work.model, bfloat16=flags.accelerator)
     if flags.accelerator:
         results = {}
         for name in sides:

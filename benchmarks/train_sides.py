@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.models import has_weights
+
 LEARNING_RATE = 1e-4
 
 
@@ -60,13 +62,12 @@ class JaxSide:
 
     def __init__(self, directory: Path, work, accelerator: bool):
         import jax
-        from flax import nnx
 
         from semcoder_jax import hf
         from semcoder_jax.commands.cpu import keep_freed_memory
         from semcoder_jax.config import parse_run
         from semcoder_jax.model import sharding
-        from semcoder_jax.training.state import TrainSetup, TrainState
+        from semcoder_jax.training.state import TrainSetup, create_state
         from semcoder_jax.training.step import make_train_step
 
         if not accelerator:
@@ -82,10 +83,13 @@ class JaxSide:
         }
         if accelerator:
             compute = {"dtype": "bfloat16", "remat": "save_attention"}
+        self._config = hf.read_config(directory)
+        # Without stored weights no other side starts from them: these are made on the device.
+        model = {"init_from": str(directory)} if has_weights(directory) else {}
         # The data section is required but unused: the benchmark makes the batches.
         run = parse_run(
             {
-                "model": {"init_from": str(directory)},
+                "model": model,
                 "compute": compute,
                 "data": {
                     "source": "synthetic",
@@ -100,13 +104,8 @@ class JaxSide:
             }
         )
         self._mesh = sharding.make_mesh({}, [device])
-        self._config = hf.read_config(directory)
         setup = TrainSetup.of(run, self._config, run.train.num_steps, self._mesh)
-        _, params = hf.load(directory, mesh=self._mesh)
-        params = nnx.to_pure_dict(params)
-        places = setup.shardings
-        moments = jax.jit(setup.optimizer.init, out_shardings=places.optimizer)(params)
-        self._state = TrainState(jax.device_put(np.int32(0), places.step), params, moments)
+        self._state = create_state(setup)
         self._step = make_train_step(setup, run.train)
 
     def place(self, batch, *, full: bool):

@@ -10,15 +10,13 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.support.compiling import FUSE_BY_LLVM, QUICK
+
 # The same examples in every run, whatever the machine's speed; --hypothesis-profile=searching draws
 # new ones.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("searching", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("repeatable")
-
-# A quarter of the CPU time of tests of models went into optimizing programs that run for
-# milliseconds.
-QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 MARKERS = {  # fixture -> marker of the tests that take it
     "shared_data": "golden",
@@ -188,11 +186,16 @@ def compiled_once(compiled_programs):
 
 
 def pytest_configure(config):
-    """Compiles fast in the default set, before JAX is imported; slow tests run larger programs."""
+    """Compiles fast, before JAX is imported: less so the larger programs of slow tests.
+
+    Exclusive tests measure time, and so compile as users do.
+    """
     # Read when gcsfs is imported: it would ask Google's own servers what kind a bucket is of.
     os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
     if config.option.markexpr == "not slow":
         os.environ.setdefault("XLA_FLAGS", QUICK)
+    elif FUSE_BY_LLVM and config.option.markexpr != "exclusive":
+        os.environ.setdefault("XLA_FLAGS", FUSE_BY_LLVM)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses by them

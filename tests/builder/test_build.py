@@ -174,7 +174,7 @@ def test_a_finished_build_is_returned_and_more_source_adds_to_it(built, sources,
 def test_poison_is_put_aside_with_its_reason(sources, tmp_path, monkeypatch):
     """With a narrator that fails, hangs and lies."""
     monkeypatch.setattr(row_maker, "RowMaker", PoisonedRowMaker)
-    monkeypatch.setattr(deadline, "CPU_SECONDS", 10.0)
+    monkeypatch.setattr(deadline, "CPU_SECONDS", 5.0)  # all others take 3.5 together
     report = build(options_for(sources, workers=1), tmp_path / "out", progress=False)
     dead = [json.loads(line) for line in (tmp_path / "out" / "dead_letters.jsonl").open()]
     by_stage = Counter(row["stage"] for row in dead)

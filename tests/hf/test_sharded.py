@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 
 from semcoder_jax import hf
 from semcoder_jax.hf.layout import tensor_shapes
+from tests.support.compiling import QUICK
 from tests.support.random_llama import GROUPED, random_llama
 
 PROGRAM = Path(__file__).parents[1] / "support" / "hf_process.py"
@@ -31,7 +32,7 @@ def test_two_processes_of_two_devices(tokenizer_directory, tmp_path):
     address = f"127.0.0.1:{free_port()}"
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count=2 {QUICK}",
         "PYTHONPATH": os.pathsep.join([str(PROGRAM.parents[2]), os.environ.get("PYTHONPATH", "")]),
     }
     reports = [tmp_path / f"report{i}.json" for i in range(2)]

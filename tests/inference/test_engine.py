@@ -340,13 +340,13 @@ def test_pieces_of_a_prompt_begin_at_pages_and_cover_it():
 
 def test_a_chunk_rearranges_no_cache(model):
     """Scratch memory of a chunk stays well under the cache, which is updated in place."""
-    from semcoder_jax.inference.batch import _empty_rows
+    from semcoder_jax.inference.batch import empty_rows
     from semcoder_jax.model.kv_cache import KVCache
 
     B, context = 4, 256
     cache = KVCache.zeros(model.config, 400, page_size=64)
     history = np.zeros((B, context), np.int32)
-    args = (model.graphdef, model.params, cache, history, np.arange(B), _empty_rows(B, 4))
+    args = (model.graphdef, model.params, cache, history, np.arange(B), empty_rows(B, 4))
     args += (np.zeros((B, 3), np.uint32), 32, 1)
     vocabulary = decoding.Vocabulary(96, ())
     lowered = decoding.decode.lower(*args, vocabulary=vocabulary, num_drafts=0)

@@ -16,14 +16,22 @@ def model(tmp_path_factory):
     return load_model(write_checkpoint(tmp_path_factory.mktemp("likelihood") / "checkpoint"))
 
 
-def expected(model, row, count):
-    """(log-probability, greedy) of the last tokens, by numpy, a row at a time."""
+def logits_of(model, rows):
+    """The logits of each row's tokens; one program, for a token sees nothing of what follows."""
+    import jax
     from flax import nnx
 
-    decoder = nnx.merge(model.graphdef, model.params)
-    tokens = np.asarray([row])
-    positions = np.arange(len(row))[None]
-    logits_TxV = np.asarray(decoder(tokens, positions, np.ones_like(tokens)), np.float64)[0]
+    tokens_BxT = np.zeros((len(rows), max(map(len, rows))), np.int32)
+    for tokens_T, row in zip(tokens_BxT, rows, strict=True):
+        tokens_T[: len(row)] = row
+    positions_BxT = np.broadcast_to(np.arange(tokens_BxT.shape[1]), tokens_BxT.shape)
+    decode = jax.jit(lambda params, *batch: nnx.merge(model.graphdef, params)(*batch))
+    logits = decode(model.params, tokens_BxT, positions_BxT, np.ones_like(tokens_BxT))
+    return [one[: len(row)] for one, row in zip(np.asarray(logits, np.float64), rows, strict=True)]
+
+
+def expected(logits_TxV, row, count):
+    """(log-probability, greedy) of the last tokens, by numpy."""
     logprobs_TxV = scipy.special.log_softmax(logits_TxV, axis=-1)
     places = range(len(row) - 1 - count, len(row) - 1)
     greedy = all(logits_TxV[place].argmax() == row[place + 1] for place in places)
@@ -37,8 +45,8 @@ def test_the_last_tokens_count_whatever_stands_beside_them(model):
     rows = [rng.integers(0, vocab_size, length).tolist() for length in lengths]
     counts = [1, 3, 63, 5, 0, CHUNK + 1, 7]
     found = score_rows(model, rows, counts, batch_size=3)
-    for one, row, count in zip(found, rows, counts, strict=True):
-        logprob, greedy = expected(model, row, count)
+    for one, logits, row, count in zip(found, logits_of(model, rows), rows, counts, strict=True):
+        logprob, greedy = expected(logits, row, count)
         assert one.logprob == pytest.approx(logprob, abs=2e-4)
         assert one.is_greedy == greedy
     assert found[4] == (0.0, True)

@@ -140,7 +140,7 @@ def test_drawn_tokens_follow_the_distribution_of_the_model(small):
         counts[generation.tokens] += 1
     assert engine.stats.drafted_row_steps < engine.stats.generated_tokens  # some were accepted
 
-    model = nnx.merge(small.graphdef, small.params)
+    model = jax.jit(lambda *batch: nnx.merge(small.graphdef, small.params)(*batch))
     contexts = np.array([[*PROMPT, token] for token in range(8)], np.int32)
     positions = np.broadcast_to(np.arange(contexts.shape[1]), contexts.shape)
     logits = np.asarray(model(contexts, positions, np.ones_like(contexts))) / temperature

@@ -248,9 +248,10 @@ def test_the_loaded_model_has_the_loss_that_training_told(run, data, base):
     model = load_model(run)
     opened = data_of(parse_run(lora_config(data, base)), run)
     total = weight = 0.0
+    loss_of = quick(functools.partial(batch_loss_sums, model.graphdef))
     for batch in opened.eval.iterator():
         batch = jax.tree.map(jnp.asarray, batch)
-        loss, sums = batch_loss_sums(model.graphdef, nnx.to_pure_dict(model.params), batch)
+        loss, sums = loss_of(nnx.to_pure_dict(model.params), batch)
         total, weight = total + float(loss), weight + float(sums.weight)
     opened.train.close()
     assert total / weight == pytest.approx(told[-1], rel=1e-5)

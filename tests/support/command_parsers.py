@@ -17,7 +17,7 @@ from data_pipeline.terminal.command_line import CommandLineError, CommandParser
 from launch import working_tree
 from launch.supervision import Supervisor
 from semcoder_jax.commands import config_flags, evaluate
-from semcoder_jax.config import parse_run
+from semcoder_jax.config import parse_run, parse_study
 from semcoder_jax.config_files import find_config
 
 # What a page writes for a value of the reader's: FILE.py, N, a/b/…, v5e:…
@@ -27,6 +27,7 @@ _CONFIGS = {
     "train": "configs/quickstart.py",
     "plan": "configs/quickstart.py",
     "reinforce": "configs/grpo_quickstart.py",
+    "study": "configs/reproduction/forms_cpu.py",
 }
 _SAME_FLAGS = {"launch.quickstart": "semcoder_jax.commands.train"}
 
@@ -157,8 +158,8 @@ def _stopped_after_reading(command: str, complete: bool) -> Iterator[None]:
         if not complete:
             argv = [*(f"--{name}={name}" for name in required), *argv]
         config, values = read_config(argv, required, optional, **options)
-        if options.get("new_fields"):
-            parse_run(config.to_dict())  # names of fields
+        if options.get("new_fields"):  # names of fields
+            (parse_study if command == "study" else parse_run)(config.to_dict())
         if required or optional:  # not the list of a suite's configs
             raise Read
         return config, values

@@ -13,7 +13,9 @@ PAGES = sorted(
     [
         *REPOSITORY.glob("*.md"),
         *(REPOSITORY / "docs").glob("*.md"),
+        *(REPOSITORY / "docs" / "studies").glob("*.md"),
         *REPOSITORY.glob("configs/*.py"),
+        *REPOSITORY.glob("configs/reproduction/*.py"),
     ]
 )
 NEEDS_A_MODEL = "<!-- needs a model -->"
