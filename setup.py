@@ -13,6 +13,7 @@ INSIDE = {
     "semcoder_jax.configs": "configs",
     "semcoder_jax.configs.build": "configs/build",
     "semcoder_jax.configs.eval": "configs/eval",
+    "semcoder_jax.configs.reproduction": "configs/reproduction",
     "semcoder_jax.launch": "launch",
 }
 
@@ -85,6 +86,8 @@ EXTRAS = {
     "lm-eval": ["semcoder-jax[train]", "lm-eval>=0.4.9"],
     # colab/: plots, and the source that one of them learns from; who opens it has Jupyter.
     "notebook": ["semcoder-jax[train]", "matplotlib>=3.8,<4", "more-itertools>=10"],
+    # semcoder study: the figures of its report.
+    "study": ["semcoder-jax[train]", "matplotlib>=3.8,<4"],
     # The site of the documentation: mkdocs build --strict.
     "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.27,<2"],
     "dev": [
@@ -102,7 +105,7 @@ EXTRAS = {
         "hypothesis>=6.100",  # draws what properties are tested on
         "ipykernel>=6",
         "llguidance>=1.0,<2",  # as in the grammar extra
-        "matplotlib>=3.8,<4",  # as in the notebook extra
+        "matplotlib>=3.8,<4",  # as in the notebook and study extras
         "moto[s3]>=5.1",
         "mypy>=1.15",
         "nbclient>=0.10",

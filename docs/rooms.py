@@ -29,8 +29,8 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("claims",),
         ("monologue",),
         ("testcases", "teacher", "toy"),
-        ("faults", "decontamination"),
-        ("builder",),
+        ("faults", "decontamination", "forms"),
+        ("builder", "described"),
         ("commands",),
     ),
     "semcoder_jax": (
@@ -41,8 +41,9 @@ FLOORS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("checkpoints",),
         ("loading",),
         ("training", "inference", "conversion"),
-        ("evaluation", "server", "planner", "doctor"),
+        ("evaluation", "server", "doctor"),
         ("reinforcement",),
+        ("studies", "planner"),
         ("api", "demo", "integrations"),
         ("commands",),
         ("cli",),
@@ -58,7 +59,9 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
 # Modules that only start a command at the spelling that docs show.
 SPELLINGS: Mapping[str, frozenset[str]] = {
     "data_pipeline": frozenset({"build", "decontaminate", "prepare", "records"}),
-    "semcoder_jax": frozenset({"evaluate", "improve", "reinforce", "sample", "serve", "train"}),
+    "semcoder_jax": frozenset(
+        {"evaluate", "improve", "reinforce", "sample", "serve", "study", "train"}
+    ),
 }
 SPELLED_INSIDE = frozenset({"data_pipeline.monologue.ask"})
 

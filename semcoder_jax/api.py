@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from semcoder_jax.evaluation.results import EvaluationRun
     from semcoder_jax.planner.report import Plan
+    from semcoder_jax.planner.reward_plans import RewardPlan
     from semcoder_jax.training.loop import TrainResult
 
 __all__ = [
@@ -191,7 +192,7 @@ def plan(
     slices: int | None = None,
     steps: int | None = None,
     search: bool = False,
-) -> "list[Plan]":
+) -> "list[Plan] | list[RewardPlan]":
     """Compiles a training config for TPUs and reports memory and estimated step time.
 
     Args:
@@ -201,7 +202,8 @@ def plan(
       steps: number of training steps, if the config counts epochs.
       search: whether to find the fastest setting that fits, instead of the config's own.
 
-    Returns one plan per topology: peak memory in bytes, and an ESTIMATE of seconds per step.
+    Returns one plan per topology: peak memory in bytes, and an ESTIMATE of seconds per step; for a
+    config that learns from rewards, both of each program that its step runs.
     Needs libtpu, but no TPU. Raises ConfigError, TopologyError, MeshError or CompileError.
     """
     from semcoder_jax.planner import topologies as known
@@ -210,6 +212,10 @@ def plan(
     names = [topologies] if isinstance(topologies, str) else topologies
     places = [known.parse(name, slices) for name in names]
     run = parse_run(without_data(_config(config).to_dict()))
+    if run.rollouts is not None:
+        from semcoder_jax.planner.reward_search import make_reward_plans
+
+        return make_reward_plans(run, places, num_steps=steps, find_fastest=search)
     return make_plans(run, places, num_steps=steps, find_fastest=search)
 
 

@@ -76,6 +76,9 @@ COMMANDS: Mapping[str, Command] = {
     "improve": Command(
         "models", "semcoder_jax.improve", "make records of answers that runs confirm"
     ),
+    "study": Command(
+        "models", "semcoder_jax.study", "run a study of several trainings; write its report"
+    ),
     "sample": Command("models", "semcoder_jax.sample", "complete the prompts in a file"),
     "serve": Command("models", "semcoder_jax.serve", "serve a model with OpenAI's API"),
     "demo": Command("models", "semcoder_jax.demo", "a local page: runs beside words about them"),
@@ -135,7 +138,7 @@ def help_page() -> str:
         heading = "" if command.group == previous else command.group
         lines.append(f"  {heading:10}{name:15}{command.summary}\n")
         previous = command.group
-    return "\n".join([_HEAD, "".join(lines), _TAIL])
+    return "\n".join([_HEAD, "".join(lines)]) + _TAIL  # 24 lines: what a screen holds
 
 
 def _print_version(arguments: Sequence[str]) -> None:

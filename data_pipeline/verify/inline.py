@@ -111,9 +111,9 @@ def _step_claims(run: _RunCursor, number: int, label: int, told: str) -> list[Cl
         return [flow, *_unplaced_claims(number, told)]
     claims = [flow]
     before_text, after_text = _split_states(told)
-    for name, text in _pairs(before_text, run.names):
+    for name, text in pairs_beside_names(before_text, run.names):
         claims.append(_value_claim(number, name, text, occurrence.before))
-    for name, text in _pairs(after_text, None):
+    for name, text in pairs_beside_names(after_text, None):
         claims.append(_value_claim(number, name, text, occurrence.after))
     claims += _form_claims(run, number, occurrence, told, before_text)
     return claims
@@ -139,7 +139,7 @@ def _end_claims(run: _RunCursor, number: int) -> Iterator[Claim]:
 
 def _unplaced_claims(number: int, told: str) -> Iterator[Claim]:
     """Yields claims about values at a line that does not run."""
-    for name, text in _pairs(told, None):
+    for name, text in pairs_beside_names(told, None):
         yield Claim(number, "value", f"{name}={text}", NOT_CHECKABLE, None)
 
 
@@ -155,7 +155,7 @@ def _blank_strings(text: str) -> str:
     return _QUOTED.sub(lambda match: "'" + "_" * (len(match[0]) - 2) + "'", text)
 
 
-def _pairs(text: str, names: set[str] | None) -> Iterator[tuple[str, str | None]]:
+def pairs_beside_names(text: str, names: set[str] | None) -> Iterator[tuple[str, str | None]]:
     """Yields (name, literal beside it or None) for each `name=` in `text` outside strings.
 
     With `names`, yields only those: an unknown name may be a keyword argument of the quoted code.
@@ -229,7 +229,7 @@ def _code_claim(number: int, quoted: str, statement: ast.stmt) -> Iterator[Claim
     Yields nothing if it is not valid Python or the statement has no expression of its own.
     """
     real = _expression(statement)
-    code = _without_values(quoted)
+    code = without_values(quoted)
     found = _syntax(code)
     if real is None or found is None:
         return
@@ -254,7 +254,8 @@ def _expression(statement: ast.stmt) -> ast.expr | None:
     return None
 
 
-def _without_values(quoted: str) -> str:
+def without_values(quoted: str) -> str:
+    """Returns quoted code without the values beside its names."""
     masked, parts, at = _blank_strings(quoted), [], 0
     for match in _PAIR.finditer(masked):
         end = literal_end(quoted, match.end())

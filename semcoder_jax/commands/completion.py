@@ -73,6 +73,13 @@ def reinforcement_fields() -> dict[str, str]:
     return run_fields() | {f"config.{name}": name.partition(".")[0] for name in names}
 
 
+def study_fields() -> dict[str, str]:
+    """Returns the fields of a study's config as flags."""
+    kinds = config.STUDIES.values()
+    names = dict.fromkeys(field.name for kind in kinds for field in dataclasses.fields(kind))
+    return run_fields() | {f"config.study.{name}": "study" for name in names}
+
+
 def benchmark_fields() -> dict[str, str]:
     """Returns the fields of a benchmark's config as flags."""
     from semcoder_jax.recipes import code_recipe, limit_dates

@@ -20,6 +20,14 @@ from semcoder_jax.config.sections import (
     OptimizerConfig,
     TrainConfig,
 )
+from semcoder_jax.config.study import (
+    STUDIES,
+    FormsStudy,
+    RewardsStudy,
+    RubberDuckStudy,
+    StudyConfig,
+    parse_study,
+)
 
 __all__ = [
     "ATTENTION_BACKENDS",
@@ -30,20 +38,26 @@ __all__ = [
     "QUANTIZED_BASES",
     "REMAT_POLICIES",
     "REWARD_TERMS",
+    "STUDIES",
     "AccuracyConfig",
     "Compute",
     "ConfigError",
     "DataConfig",
     "DecoderConfig",
+    "FormsStudy",
     "InitializationConfig",
     "LoRAConfig",
     "ObjectiveConfig",
     "OptimizerConfig",
+    "RewardsStudy",
     "RolloutsConfig",
+    "RubberDuckStudy",
     "RunConfig",
+    "StudyConfig",
     "TrainConfig",
     "build_decoder_config",
     "check_arguments",
     "differing_fields",
     "parse_run",
+    "parse_study",
 ]

@@ -18,6 +18,7 @@ RUN_PATHS = (
     "lora.init_from",
     "accuracy.data.*",
 )
+STUDY_PATHS = (*RUN_PATHS, "study.cruxeval")
 BENCHMARK_PATHS = ("data",)  # of an evaluation's config
 
 

@@ -180,12 +180,16 @@ def chat_stops(stop: Sequence[str]) -> tuple[str, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """Asks for one generation: the `sample`-th for `prompt` (from 0)."""
+    """Asks for one generation: the `sample`-th for `prompt` (from 0).
+
+    repeat: how often the same prompt has been asked before, where each time is to be a new answer.
+    """
 
     task: str
     sample: int
     prompt: str
     seed: int  # of the sample's own random stream
+    repeat: int = 0
 
     @property
     def key(self) -> str:
@@ -193,7 +197,8 @@ class Question:
 
         Modes with byte-identical prompts share one generation; different prompts never do.
         """
-        return f"{self.task}#{self.sample}/{_digest(self.prompt)}"
+        again = f"/{self.repeat}" if self.repeat else ""
+        return f"{self.task}#{self.sample}/{_digest(self.prompt)}{again}"
 
 
 def _digest(text: str) -> str:

@@ -113,17 +113,55 @@ def refine(
     """
     if not 0 <= rounds <= MAX_ROUNDS:
         raise ValueError(f"rounds={rounds}, expected 0 to {MAX_ROUNDS}")
+
+    def prompt(turn: Turn) -> str:
+        assert turn.code is not None and turn.failure is not None
+        return refine_prompt(turn.task.problem, turn.code, turn.failure.describe(turn.code))
+
+    def repaired(turn: Turn, text: str, reason: str) -> str | None:
+        return extract_refined_code(text, finished=reason != "length")
+
+    return _rounds(tasks, ask, extract, sandbox, rounds, samples, prompt, repaired)
+
+
+def resample(
+    tasks: Sequence[RefineTask],
+    ask: Ask,
+    extract: Extract,
+    sandbox: Sandbox,
+    *,
+    rounds: int,
+    samples: int = 1,
+) -> Iterator[list[Turn]]:
+    """Yields turns as `refine` does, but asks for a new solution, without program or run.
+
+    This is what refinement must beat: the same visible tests select, the prompt stays the first.
+    """
+
+    def prompt(turn: Turn) -> str:
+        return turn.task.prompt
+
+    def solution(turn: Turn, text: str, reason: str) -> str | None:
+        return extract(turn.task.id, text, reason)
+
+    return _rounds(tasks, ask, extract, sandbox, rounds, samples, prompt, solution)
+
+
+def _rounds(
+    tasks: Sequence[RefineTask],
+    ask: Ask,
+    extract: Extract,
+    sandbox: Sandbox,
+    rounds: int,
+    samples: int,
+    prompt_again: Callable[[Turn], str],
+    read_again: Callable[[Turn, str, str], str | None],
+) -> Iterator[list[Turn]]:
     turns = [Turn(task, sample, 0, None) for task in tasks for sample in range(samples)]
     replies = ask([(turn, turn.task.prompt) for turn in turns])
     turns = [
-        dataclasses.replace(
-            turn,
-            code=extract(turn.task.id, text, reason),
-            prompt=turn.task.prompt,
-            text=text,
-            finish_reason=reason,
-        )
-        for turn, (text, reason) in zip(turns, replies, strict=True)
+        _answered(turn, turn.task.prompt, reply, extract(turn.task.id, *reply))
+        for turn, reply in zip(turns, replies, strict=True)
     ]
     yield turns
     for number in range(1, rounds + 1):
@@ -133,23 +171,18 @@ def refine(
             for turn, failure in zip(turns, failures, strict=True)
         ]
         again = [i for i, turn in enumerate(turns) if turn.failure is not None]
-        prompts = [
-            refine_prompt(
-                turns[i].task.problem, turns[i].code, turns[i].failure.describe(turns[i].code)
-            )
-            for i in again
-        ]
+        prompts = [prompt_again(turns[i]) for i in again]
         replies = ask([(turns[i], prompt) for i, prompt in zip(again, prompts, strict=True)])
-        for i, prompt, (text, reason) in zip(again, prompts, replies, strict=True):
-            repaired = extract_refined_code(text, finished=reason != "length")
-            turns[i] = dataclasses.replace(
-                turns[i],
-                code=repaired or turns[i].code,
-                prompt=prompt,
-                text=text,
-                finish_reason=reason,
-            )
+        for i, prompt, reply in zip(again, prompts, replies, strict=True):
+            turns[i] = _answered(turns[i], prompt, reply, read_again(turns[i], *reply))
         yield turns
+
+
+def _answered(turn: Turn, prompt: str, reply: tuple[str, str], code: str | None) -> Turn:
+    text, reason = reply
+    return dataclasses.replace(
+        turn, code=code or turn.code, prompt=prompt, text=text, finish_reason=reason
+    )
 
 
 def extract_refined_code(text: str, *, finished: bool) -> str | None:

@@ -5,14 +5,15 @@ programs by hidden tests, after all rounds are generated; only this module conne
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from data_pipeline.execution.service import Sandbox
 from data_pipeline.verify import verify_trace
 from semcoder_jax.evaluation.generators import GenerationSource, Question, ask
 from semcoder_jax.evaluation.harness import Response, row_seed
-from semcoder_jax.evaluation.refine import STOP, RefineTask, Turn, refine
+from semcoder_jax.evaluation.refine import STOP, RefineTask, Turn, refine, resample
 from semcoder_jax.evaluation.results import Answer, EvaluationRun, Reference, scores
 from semcoder_jax.evaluation.store import GenerationStore
 from semcoder_jax.inference.generate import SamplingParams
@@ -62,20 +63,72 @@ def run_refinement(
     A killed run resumes from its store, which already holds the finished rounds. Without a
     source, a response that the store lacks counts as empty.
     """
+    asked = ask_rounds(
+        benchmark,
+        source,
+        params,
+        store,
+        sandbox,
+        rounds=rounds,
+        samples=samples,
+        progress=progress,
+    )
+    turns, tasks = asked.turns, benchmark.refine_tasks
+    answers = list(judge_turns(benchmark, turns, modes, sandbox))
+    blind = sum(not task.visible for task in tasks)
+    notes = [f"{blind:,} of {len(tasks):,} problems show no test: asked once"] if blind else []
+    return EvaluationRun(
+        name=name,
+        model=model,
+        identity=dict(identity),
+        answers=tuple(answers),
+        scores=scores(answers, ks),
+        references={},  # published figures are of one answer, without refinement
+        notes=tuple(notes),
+        tokens_per_second=asked.new_tokens / asked.seconds if asked.new_tokens else None,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class AskedRounds:
+    """The turns of all rounds, and tokens and seconds of what was generated for them now."""
+
+    turns: Sequence[Turn]
+    new_tokens: int
+    seconds: float
+
+
+def ask_rounds(
+    benchmark: CodeBenchmark,
+    source: GenerationSource | None,
+    params: SamplingParams,
+    store: GenerationStore,
+    sandbox: Sandbox,
+    *,
+    rounds: int,
+    samples: int = 1,
+    strategy: Literal["repair", "resample"] = "repair",
+    progress: str | None = "round",
+) -> AskedRounds:
+    """Generates round after round: repairs of the failing programs, or new ones (`resample`).
+
+    At a temperature, a prompt that comes again in a later round gets a new answer.
+    """
+    resamples = strategy == "resample"
     totals = {"tokens": 0, "seconds": 0.0, "round": 0}
+    asked: Counter[tuple[str, int, str]] = Counter()
 
     def ask_turns(turns: Sequence[tuple[Turn, str]]) -> list[tuple[str, str]]:
         number, totals["round"] = totals["round"], totals["round"] + 1
-        stop = benchmark.stop if number == 0 else (STOP,)
-        questions = [
-            Question(
-                turn.task.id,
-                turn.sample,
-                prompt,
-                row_seed(f"{turn.task.id} round {number}" if number else turn.task.id, turn.sample),
-            )
-            for turn, prompt in turns
-        ]
+        stop = benchmark.stop if resamples or number == 0 else (STOP,)
+        questions = []
+        for turn, prompt in turns:
+            key = (turn.task.id, turn.sample, prompt)
+            stream = f"{turn.task.id} round {number}" if number else turn.task.id
+            seed = row_seed(stream, turn.sample)
+            repeat = asked[key] if params.temperature else 0
+            questions.append(Question(turn.task.id, turn.sample, prompt, seed, repeat))
+            asked[key] += 1
         result = ask(
             questions,
             source,
@@ -88,35 +141,21 @@ def run_refinement(
         found = [result.generations.get(question.key) for question in questions]
         return [(one.text, one.finish_reason) if one else ("", "missing") for one in found]
 
-    def first_solution(task: str, text: str, reason: str) -> str | None:
+    def solution(task: str, text: str, reason: str) -> str | None:
         return benchmark.solution(Response(task, 0, "round 0", "fixed", text, reason))
 
-    tasks = benchmark.refine_tasks
-    turns = [
-        turn
-        for turns in refine(
-            tasks, ask_turns, first_solution, sandbox, rounds=rounds, samples=samples
-        )
-        for turn in turns
-    ]
-    answers = list(_judge_turns(benchmark, turns, modes, sandbox))
-    blind = sum(not task.visible for task in tasks)
-    notes = [f"{blind:,} of {len(tasks):,} problems show no test: asked once"] if blind else []
-    return EvaluationRun(
-        name=name,
-        model=model,
-        identity=dict(identity),
-        answers=tuple(answers),
-        scores=scores(answers, ks),
-        references={},  # published figures are of one answer, without refinement
-        notes=tuple(notes),
-        tokens_per_second=totals["tokens"] / totals["seconds"] if totals["tokens"] else None,
+    run = resample if resamples else refine
+    found = run(
+        benchmark.refine_tasks, ask_turns, solution, sandbox, rounds=rounds, samples=samples
     )
+    turns = [turn for turns in found for turn in turns]
+    return AskedRounds(turns, totals["tokens"], totals["seconds"])
 
 
-def _judge_turns(
+def judge_turns(
     benchmark: CodeBenchmark, turns: Sequence[Turn], modes: Sequence[str], sandbox: Sandbox
 ) -> Iterator[Answer]:
+    """Yields the answers of all turns, as variants "round 0", "round 1", …"""
     for mode in modes:
         responses = [
             Response(

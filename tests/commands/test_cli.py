@@ -44,8 +44,8 @@ EXTRAS = {
 PROGRAM = "def f(x):\n    y = x + 1\n    return y\n"
 # Every command of the first release.
 NAMES = (
-    "run trace verify build train reinforce improve sample serve demo evaluate compare plan launch "
-    "import export verify-export push doctor"
+    "run trace verify build train reinforce improve study sample serve demo evaluate compare plan "
+    "launch import export verify-export push doctor"
 )
 
 

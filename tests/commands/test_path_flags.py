@@ -20,7 +20,7 @@ from data_pipeline.files import paths as file_paths
 from data_pipeline.files.path_flags import path_texts
 from data_pipeline.terminal.command_line import CommandParser
 from semcoder_jax import config
-from semcoder_jax.commands import completion, evaluate, plan, reinforce, train
+from semcoder_jax.commands import completion, evaluate, plan, reinforce, study, train
 from semcoder_jax.config.paths import BENCHMARK_PATHS, RUN_PATHS
 
 REPOSITORY = Path(__file__).parents[2]
@@ -48,7 +48,7 @@ NO_PATH_FIELDS = {
     "optimizer.name", "train.best_by", "train.wandb_project",
 }  # fmt: skip
 # Commands whose flags stand beside a config, and launch, which passes flags on to the others.
-WITH_A_CONFIG = {"evaluate", "launch", "plan", "reinforce", "train"}
+WITH_A_CONFIG = {"evaluate", "launch", "plan", "reinforce", "study", "train"}
 NOWHERE = ("hdfs://a/b", "gcs://a/b", "s4://a/b", "file:/a", "gs:/a", "gs://")
 
 
@@ -193,6 +193,7 @@ def test_every_field_is_a_path_or_known_not_to_be_one():
 def test_every_flag_beside_a_config_is_a_path_or_known_not_to_be_one():
     assert set(evaluate.FLAGS) - {"endpoint", "model", "chat", "mode"} == set(evaluate.PATHS)
     assert set(train.FLAGS) == set(reinforce.FLAGS) == {"workdir"}
+    assert set(study.FLAGS) | set(study.OPTIONAL) == {"workdir", "pages"}  # both are paths
     no_paths = {"topology", "slices", "steps", "tokens", "within", "price"}
     assert set(plan._FLAGS) - no_paths == {"write"}
 

@@ -76,6 +76,7 @@ NOT_RUN = {
     "semcoder plan": "needs the TPU compiler; tests/planner",
     "semcoder reinforce": "minutes, from a trained model; tests/reinforcement learns small",
     "semcoder serve": "serves until it is stopped; tests/server",
+    "semcoder study": "up to an hour; tests/studies runs them small",
     "semcoder train": "hours; tests/training trains small models",
 }
 # One process, so that JAX starts once: [folder, command or Python] each.

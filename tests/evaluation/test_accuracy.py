@@ -18,6 +18,7 @@ from semcoder_jax.inference.generate import Generation
 from semcoder_jax.loading import load_model
 from semcoder_jax.training import loop as training
 from semcoder_jax.training.metrics import read_metrics
+from tests.support.compiling import QUICK
 from tests.support.config_file import write_config_file
 from tests.support.learnable_calls import learnable_config, write_learnable
 from tests.support.random_runs import write_problems
@@ -175,7 +176,7 @@ def test_two_processes_measure_what_one_device_does(learnable, tmp_path, compile
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=1",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count=2 {QUICK}",
         "PYTHONPATH": str(REPOSITORY),
         "JAX_PLATFORMS": "cpu",
         "JAX_COMPILATION_CACHE_DIR": str(compiled_programs),

@@ -4,11 +4,19 @@ What is wrong by construction is decided here by plain Python for a part of it; 
 the benchmarks are their authors'.
 """
 
+import json
+
 import pytest
 
 from data_pipeline.execution.service import Sandbox
 from semcoder_jax.commands.evaluate import main
-from semcoder_jax.evaluation.benchmarks import cruxeval, evalplus, heldout, heldout_backward
+from semcoder_jax.evaluation.benchmarks import (
+    cruxeval,
+    evalplus,
+    heldout,
+    heldout_backward,
+    heldout_code,
+)
 from semcoder_jax.evaluation.benchmarks.cruxeval import CruxEval, CruxEvalProblem
 from semcoder_jax.evaluation.benchmarks.evalplus import EvalPlus
 from semcoder_jax.evaluation.benchmarks.known_answers import (
@@ -75,6 +83,18 @@ def test_heldout_functions(tmp_path, sandbox):
     assert_trusted(heldout.Heldout(heldout.read_problems(path)), sandbox)
     problems = heldout_backward.read_problems(path)
     assert_trusted(heldout_backward.HeldoutBackward(problems), sandbox)
+
+
+def test_described_functions(tmp_path, sandbox):
+    row = {
+        "id": "one", "prompt": '"""Write f(a): add 2 to a; return a.\nassert f(a=3) == 5\n"""',
+        "entry": "f", "program": "def f(a):\n    a = a + 2\n    return a",
+        "visible": [[3]], "hidden": [[7], [0]],
+    }  # fmt: skip
+    path = tmp_path / "problems.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    tasks = heldout_code.read_problems(path)
+    assert_trusted(heldout_code.HeldoutCode(tasks, cache=tmp_path / "cache"), sandbox)
 
 
 def test_contest_problems(sandbox):

@@ -6,13 +6,14 @@ from data_pipeline.execution.oracles import is_exact
 from data_pipeline.execution.service import Sandbox
 from semcoder_jax.evaluation.harness import row_seed
 from semcoder_jax.evaluation.refine import humaneval_task
-from semcoder_jax.evaluation.refine_harness import run_refinement
+from semcoder_jax.evaluation.refine_harness import ask_rounds, run_refinement
 from semcoder_jax.evaluation.results import Answer
 from semcoder_jax.evaluation.store import GenerationStore, StoredRows, read_store
 from semcoder_jax.inference.generate import Generation, SamplingParams
 from tests.support.marked_problems import HIDDEN, REFERENCE, humaneval_row
 
 PARAMS = SamplingParams(max_new_tokens=100)
+PARAMS_SAMPLED = SamplingParams(max_new_tokens=100, temperature=0.5)
 STEP = "1. [L6] x=2 + 1 gives y=3.\n"  # true of x + 1; of any other body it is wrong
 
 
@@ -139,3 +140,51 @@ def test_a_killed_refinement_goes_on_in_its_round(tmp_path, sandbox):
 def test_without_generations_every_task_counts(tmp_path, sandbox):
     found = run(None, tmp_path / "empty.jsonl", sandbox, rounds=1)
     assert [(s.right, s.samples) for s in found.scores] == [(0, 3), (0, 3)]
+
+
+class Guessing(Answering):
+    """Answers each first prompt anew: x + 1, x + 2, x * 2 for t1; t0 is right at once."""
+
+    def say(self, prompt, seed):
+        return body("x * 2") if seed == self.right else body(f"x + {1 + len(self.prompts)}")
+
+
+def test_resampling_asks_the_first_prompt_until_the_visible_tests_pass(tmp_path, sandbox):
+    benchmark = Doubling()
+    benchmark.refine_tasks = benchmark.refine_tasks[1:2]
+    source = Guessing()
+    source.right = row_seed("t1 round 2", 0)
+
+    def turns(source):
+        with GenerationStore(tmp_path / "g.jsonl", {}) as store:
+            return ask_rounds(
+                benchmark, source, PARAMS_SAMPLED, store, sandbox, rounds=9, strategy="resample",
+                progress=None,
+            ).turns  # fmt: skip
+
+    found = turns(source)
+    assert source.prompts == [benchmark.refine_tasks[0].prompt] * 3  # rounds 0, 1 and 2
+    assert source.stops == [("\n```",)] * 3
+    assert [turn.code for turn in found[:3]] == [body("x + 2"), body("x + 3"), body("x * 2")]
+    assert {turn.code for turn in found[2:]} == {body("x * 2")} and len(found) == 10
+    assert [bool(turn.prompt) for turn in found] == [True] * 3 + [False] * 7
+    assert turns(None) == found  # every answer has a row of its own
+
+
+class Stubborn(Answering):
+    """Repairs nothing: every answer holds the same wrong program."""
+
+    def say(self, prompt, seed):
+        return f"[Refined]\n```python\n{body('x + 1')}```\n" if "x + 1" in prompt else body("x + 1")
+
+
+@pytest.mark.parametrize(("temperature", "asked"), [(0.0, 2), (0.7, 4)])
+def test_a_repeated_repair_is_asked_anew_only_at_a_temperature(
+    tmp_path, sandbox, temperature, asked
+):
+    benchmark, source = Doubling(), Stubborn()
+    benchmark.refine_tasks = benchmark.refine_tasks[:1]
+    params = SamplingParams(max_new_tokens=100, temperature=temperature)
+    with GenerationStore(tmp_path / "g.jsonl", {}) as store:
+        ask_rounds(benchmark, source, params, store, sandbox, rounds=3, progress=None)
+    assert len(source.prompts) == asked

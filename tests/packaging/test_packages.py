@@ -71,6 +71,7 @@ def test_every_import_is_declared(metadata):
         "lm-eval",
         "gcs",
         "s3",
+        "study",
     )
     files = [
         *(REPOSITORY / "semcoder_jax").rglob("*.py"),

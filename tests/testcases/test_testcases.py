@@ -173,10 +173,13 @@ def same_text(one, other):
 
 
 def test_real_functions_come_to_the_same_elsewhere(sandbox):
-    """The kept cases of a library, run by a plain interpreter under another hash seed."""
+    """The kept cases of a library's functions, run by a plain interpreter under another hash seed.
+
+    A few of them: a slow test takes whole packages.
+    """
     seeds = [s for u in units("statistics") for s in read_unit(u) if isinstance(s, Seed)]
     count = 0
-    for seed in seeds[::2]:
+    for seed in seeds[::4]:
         explored = cases(seed, sandbox, limit=6, random_seed=1)
         told = outputs_elsewhere(seed.code, [case.call for case in explored.cases], 77)
         for case, text in zip(explored.cases, told, strict=True):
@@ -185,7 +188,7 @@ def test_real_functions_come_to_the_same_elsewhere(sandbox):
             assert case.trace.call == case.call
             assert not case.trace.truncated
             count += 1
-    assert count > 30
+    assert count > 15
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from semcoder_jax.evaluation.benchmarks import (
     cruxeval,
     evalplus,
     heldout_backward,
+    heldout_code,
     livecodebench,
     livecodebench_execution,
     reval,
@@ -18,7 +19,7 @@ from semcoder_jax.evaluation.benchmarks import (
 from semcoder_jax.evaluation.benchmarks.heldout import Heldout, read_problems
 from semcoder_jax.evaluation.harness import Benchmark
 
-HELD_OUT = ("heldout", "heldout_backward", "reval")
+HELD_OUT = ("heldout", "heldout_backward", "heldout_code", "reval")
 """Benchmarks whose tasks are the held-out problems of some training data."""
 
 
@@ -79,9 +80,15 @@ def _heldout_backward(config: ConfigDict, checkpoint: str | None) -> Benchmark:
     return heldout_backward.HeldoutBackward(problems)
 
 
+def _heldout_code(config: ConfigDict, checkpoint: str | None) -> Benchmark:
+    tasks = heldout_code.read_problems(_heldout_data(config, checkpoint), limit=config.max_tasks)
+    return heldout_code.HeldoutCode(tasks)
+
+
 LOADERS: dict[str, Callable[[ConfigDict, str | None], Benchmark]] = {
     "heldout": _heldout,
     "heldout_backward": _heldout_backward,
+    "heldout_code": _heldout_code,
     "reval": lambda config, checkpoint: reval.load(
         _heldout_data(config, checkpoint), limit=config.max_tasks
     ),
