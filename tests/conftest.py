@@ -10,7 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.support.compiling import FUSE_BY_LLVM, QUICK
+from tests.support.compiling import QUICK
 
 # The same examples in every run, whatever the machine's speed; --hypothesis-profile=searching draws
 # new ones.
@@ -186,16 +186,15 @@ def compiled_once(compiled_programs):
 
 
 def pytest_configure(config):
-    """Compiles fast, before JAX is imported: less so the larger programs of slow tests.
+    """Compiles fast in the default set, before JAX is imported.
 
-    Exclusive tests measure time, and so compile as users do.
+    Slow tests run larger programs, or compare tokens of two programs whose rounding must agree, and
+    exclusive ones measure time: both compile as users do.
     """
     # Read when gcsfs is imported: it would ask Google's own servers what kind a bucket is of.
     os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
     if config.option.markexpr == "not slow":
         os.environ.setdefault("XLA_FLAGS", QUICK)
-    elif FUSE_BY_LLVM and config.option.markexpr != "exclusive":
-        os.environ.setdefault("XLA_FLAGS", FUSE_BY_LLVM)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses by them

@@ -26,7 +26,7 @@ from semcoder_jax.reinforcement.prompts import PositionError, Prompts
 from semcoder_jax.training import loop as training
 from tests.support.bandit import BEST, bandit_config, pull, pull_and_stop_at, steps_of
 from tests.support.learnable_calls import learnable_config, write_learnable
-from tests.support.simulated_devices import measure_on_devices
+from tests.support.simulated_devices import QUICK, measure_on_devices
 
 slow = pytest.mark.slow
 pytestmark = pytest.mark.usefixtures("compiled_once", "one_device")
@@ -271,7 +271,7 @@ def test_the_command_trains_adapters_by_the_verdicts_of_the_sandbox(tmp_path, ca
 @slow
 def test_steps_do_not_depend_on_the_mesh():
     """The same answers, and losses and gradients to rounding."""
-    measured = measure_on_devices(8, __file__)
+    measured = measure_on_devices(8, __file__, flags=QUICK)
     for one, many in zip(measured["one"], measured["mixed"], strict=True):
         assert many["reward"] == one["reward"] and many["drift"] < 1e-4
         assert many["target_tokens"] == one["target_tokens"]

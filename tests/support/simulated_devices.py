@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.support.compiling import QUICK
-
 REPOSITORY = Path(__file__).parents[2]
 
 MESHES = {
@@ -47,10 +45,13 @@ def long_batch_of(step: int) -> dict:
     return batch | {"segment_ids": np.cumsum(begins, axis=1, dtype=np.int32)}
 
 
-def measure_on_devices(devices: int, file: str, *arguments: str) -> dict:
+QUICK = "--xla_backend_optimization_level=1"  # compile fast: the steps are tiny
+
+
+def measure_on_devices(devices: int, file: str, *arguments: str, flags: str = "") -> dict:
     """Runs `python FILE ARGUMENTS` with that many CPU devices; reads its last line as JSON."""
     environment = os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} {QUICK}",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} {flags}",
         "PYTHONPATH": str(REPOSITORY),
         "JAX_PLATFORMS": "cpu",
     }

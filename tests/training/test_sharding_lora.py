@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.simulated_devices import MESHES, batch_of, measure_on_devices
+from tests.support.simulated_devices import MESHES, QUICK, batch_of, measure_on_devices
 
 STEPS = 3
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
-    return measure_on_devices(8, __file__, str(tmp_path_factory.mktemp("lora")))
+    return measure_on_devices(8, __file__, str(tmp_path_factory.mktemp("lora")), flags=QUICK)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ import pytest
 from semcoder_jax.model.remat import POLICIES
 from tests.support.simulated_devices import (
     MESHES,
+    QUICK,
     batch_of,
     long_batch_of,
     measure_on_devices,
@@ -30,7 +31,7 @@ ADAPTED = ("float32", "nf4")
 
 @pytest.fixture(scope="module")
 def measured():
-    return measure_on_devices(8, __file__)
+    return measure_on_devices(8, __file__, flags=QUICK)
 
 
 @pytest.mark.slow
