@@ -32,6 +32,38 @@ def small_model_recipe() -> ConfigDict:
     return config
 
 
+def copying_model_recipe() -> ConfigDict:
+    """Returns the recipe by which a small model learns to tell runs: heads born copying, Muon.
+
+    Configs must add the data, the positions and the steps.
+    """
+    config = small_model_recipe()
+    config.model.rope_theta = 500.0  # positions here are few: slow rotations would go unused
+
+    # Heads born copying (see initialization.py). Measured at 1.9M tokens on nearly the same data:
+    # 76 % with both kinds, 59 % with offset heads alone.
+    config.initialization = ConfigDict()
+    # `x % 2 == 0 is` and `xs.append(0) gives xs=` have operands up to five tokens back. Loss at
+    # step 450 of 1,500: 0.192 with (1, 2, 3, 5), 0.201 with (1, 2, 3, 4).
+    config.initialization.offset_heads = (1, 2, 3, 5)
+    config.initialization.matching_heads = 1
+
+    config.compute.one_hot_embedding = True
+    config.compute.unroll = 4
+
+    config.mesh.data = -1  # a device for each core of a CPU
+    config.mesh.fsdp = 1
+
+    config.optimizer.name = "muon"  # twice AdamW's progress for a token at this size
+    config.optimizer.peak_learning_rate = 0.02
+    config.optimizer.adam_peak_learning_rate = 0.004
+    config.optimizer.warmup_steps = 100
+    config.optimizer.b2 = 0.98
+
+    config.train.log_every = 20
+    return config
+
+
 def fine_tuning_recipe(tokens: str = "data/tokens") -> ConfigDict:
     """Returns the recipe of fine-tuning in bfloat16; an epoch is one pass over every monologue.
 

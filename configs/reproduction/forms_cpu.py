@@ -10,36 +10,20 @@ Report with figures: docs/studies/forms.md.
 
 from ml_collections import ConfigDict
 
-from semcoder_jax.recipes import small_model_recipe
+from semcoder_jax.recipes import copying_model_recipe
 
 
 def get_config() -> ConfigDict:
-    config = small_model_recipe()
+    config = copying_model_recipe()
     config.model.max_positions = 512
-    config.model.rope_theta = 500.0
-
-    config.initialization = ConfigDict()
-    config.initialization.offset_heads = (1, 2, 3, 5)
-    config.initialization.matching_heads = 1
-
-    config.compute.one_hot_embedding = True
-    config.compute.unroll = 4
-
-    config.mesh.data = -1  # a device for each core of a CPU
-    config.mesh.fsdp = 1
 
     config.data.source = "synthetic"  # the study puts its own corpus there
     config.data.sequence_length = 256
     config.data.global_batch_size = 8  # packed rows
 
-    config.optimizer.name = "muon"
-    config.optimizer.peak_learning_rate = 0.02
-    config.optimizer.adam_peak_learning_rate = 0.004
     config.optimizer.warmup_steps = 50
-    config.optimizer.b2 = 0.98
 
     config.train.num_steps = 450
-    config.train.log_every = 20
 
     config.study = ConfigDict()
     config.study.name = "forms"

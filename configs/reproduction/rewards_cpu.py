@@ -7,30 +7,16 @@ Hardware: 2 cores (x86-64 virtual machine), float32.
 
 from ml_collections import ConfigDict
 
-from semcoder_jax.recipes import small_model_recipe
+from semcoder_jax.recipes import copying_model_recipe
 
 
 def get_config() -> ConfigDict:
-    config = small_model_recipe()  # the quickstart's, without direct answers
+    config = copying_model_recipe()  # the quickstart's, without direct answers
     config.model.max_positions = 512
-    config.model.rope_theta = 500.0
-    config.initialization = ConfigDict()
-    config.initialization.offset_heads = (1, 2, 3, 5)
-    config.initialization.matching_heads = 1
-    config.compute.one_hot_embedding = True
-    config.compute.unroll = 4
-    config.mesh.data = -1  # a device for each core of a CPU
-    config.mesh.fsdp = 1
     config.data.source = "synthetic"
     config.data.sequence_length = 256
     config.data.global_batch_size = 8
-    config.optimizer.name = "muon"
-    config.optimizer.peak_learning_rate = 0.02
-    config.optimizer.adam_peak_learning_rate = 0.004
-    config.optimizer.warmup_steps = 100
-    config.optimizer.b2 = 0.98
     config.train.num_steps = 2200
-    config.train.log_every = 20
     config.train.checkpoint_every = 500
     config.train.keep_checkpoints = 1
 

@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from collections.abc import Iterator
 from tqdm import tqdm
 
 from data_pipeline.files import AnyPath, as_path, is_remote, write_json
+from data_pipeline.terminal.progress import open_bar
 
 SECONDS = 0.5  # interval between writes of a process, and between reads of all files
 REMOTE_SECONDS = 10.0  # the same in an object store, where each is a request
@@ -62,13 +62,7 @@ def progress_bar(folder: AnyPath, description: str, total: int, unit: str, shown
     for old in folder.glob("*.json"):
         old.unlink(missing_ok=True)
     ended = threading.Event()
-    bar = tqdm(
-        total=total,
-        desc=description,
-        unit=unit,
-        disable=not shown,
-        mininterval=0.1 if sys.stderr.isatty() else 10,  # a log file wants few lines
-    )
+    bar = open_bar(total, description, unit, shown=shown)
 
     def follow() -> None:
         while not ended.wait(_interval(folder)):

@@ -6,18 +6,15 @@ Held-out functions, by the fingerprint of their structure, give problems with hi
 """
 
 import ast
-import concurrent.futures
+import contextlib
 import functools
 import itertools
 import json
-import multiprocessing
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from data_pipeline.described.functions import (
     DescribedFunction,
@@ -39,7 +36,9 @@ from data_pipeline.pyx.records import PyXRecord, Record, write_jsonl
 from data_pipeline.seeds import Seed
 from data_pipeline.source.calls import CallError, parse_call
 from data_pipeline.source.fingerprints import FINGERPRINT, function_fingerprint
+from data_pipeline.terminal.progress import open_bar
 from data_pipeline.testcases import Case
+from data_pipeline.toy.drawing import draw_chunks
 from data_pipeline.toy.vocabulary import train_tokenizer
 from data_pipeline.tracing import Trace, trace_call
 
@@ -214,23 +213,18 @@ def _distinct(
     """Yields distinct examples in the order of the chunks, as many of each side as wanted."""
     seen: set[str] = set()
     left = {False: functions, True: problems}
-    context = multiprocessing.get_context("spawn")  # not fork: a caller may hold JAX's threads
-    bar = tqdm(total=functions + problems, desc="described functions", disable=not progress)
-    with bar, concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
-        numbers = itertools.count()
-        pending = [pool.submit(draw, next(numbers)) for _ in range(2 * workers)]
-        while any(left.values()):
-            chunk = pending.pop(0).result()
-            pending.append(pool.submit(draw, next(numbers)))
-            for example, found in chunk:
-                side = _is_heldout(example.fingerprint, heldout_share)
-                if example.fingerprint in seen or not left[side]:
-                    continue
-                seen.add(example.fingerprint)
-                left[side] -= 1
-                bar.update()
-                yield example, found
-        pool.shutdown(cancel_futures=True)
+    bar = open_bar(functions + problems, "described functions", "function", shown=progress)
+    with bar, contextlib.closing(draw_chunks(draw, workers)) as chunks:
+        for example, found in itertools.chain.from_iterable(chunks):
+            side = _is_heldout(example.fingerprint, heldout_share)
+            if example.fingerprint in seen or not left[side]:
+                continue
+            seen.add(example.fingerprint)
+            left[side] -= 1
+            bar.update()
+            yield example, found
+            if not any(left.values()):
+                return
 
 
 def _draw_chunk(

@@ -7,13 +7,10 @@ import itertools
 import json
 import random
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from data_pipeline.errors import UserError
 from data_pipeline.files import partial_folder, replace_folder, write_json, write_rows
@@ -22,6 +19,7 @@ from data_pipeline.forms.words import WORDS
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import PyXRecord, write_jsonl
 from data_pipeline.source.fingerprints import FINGERPRINT, function_fingerprint
+from data_pipeline.terminal.progress import open_bar
 from data_pipeline.toy.drawing import draw_chunks
 from data_pipeline.toy.levels import LEVELS, Level, count_steps, count_turns, draw_run
 from data_pipeline.toy.vocabulary import train_tokenizer
@@ -203,13 +201,7 @@ def _select(
     """Takes distinct functions until each level has its training functions and problems."""
     missing = Counter({(name, False): number for name, number in functions.items()})
     missing += Counter({(name, True): number for name, number in heldout.items()})
-    bar = tqdm(
-        total=missing.total(),
-        desc="programs",
-        unit="function",
-        disable=not progress,
-        mininterval=0.1 if sys.stderr.isatty() else 10,  # a log file wants few lines
-    )
+    bar = open_bar(missing.total(), "programs", "function", shown=progress)
     seen: set[str] = set()
     train: list[_Drawn] = []
     problems: dict[str, list[Mapping[str, Any]]] = {name: [] for name in heldout}

@@ -8,8 +8,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
 from data_pipeline.forms import REAL_FORMS, NarrationError
 from data_pipeline.forms.corpus import (
@@ -27,6 +25,7 @@ from data_pipeline.pyx.record_text import RefutedRecordError, split_block
 from data_pipeline.pyx.records import PyXRecord, read_jsonl
 from data_pipeline.source.fingerprints import FINGERPRINT, function_fingerprint
 from data_pipeline.source.literals import is_literal
+from data_pipeline.terminal.progress import open_bar
 from data_pipeline.tracing import Trace
 
 LEVEL_NAMES = ("easy", "medium", "hard")
@@ -132,7 +131,7 @@ def _tell_runs(
     title: str | None,
 ) -> list[_Told]:
     """Tells the first `most` runs that every form can tell."""
-    bar = tqdm(total=min(most, len(runs)), desc=title, unit="run", disable=title is None)
+    bar = open_bar(min(most, len(runs)), title or "", "run", shown=title is not None)
     found = []
     with bar:
         for told in islice(_told(runs, forms, sandbox), most):

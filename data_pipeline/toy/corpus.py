@@ -15,11 +15,8 @@ import functools
 import itertools
 import json
 import random
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-
-from tqdm import tqdm
 
 from data_pipeline.errors import UserError
 from data_pipeline.files import write_json, write_rows
@@ -27,6 +24,7 @@ from data_pipeline.monologue.inline import direct_answer, inline_monologue
 from data_pipeline.pyx.prompts import forward_field, training_prompt
 from data_pipeline.pyx.records import PyXRecord, write_jsonl
 from data_pipeline.source.fingerprints import FINGERPRINT, function_fingerprint
+from data_pipeline.terminal.progress import open_bar
 from data_pipeline.toy.drawing import draw_chunks
 from data_pipeline.toy.vocabulary import train_tokenizer
 from data_pipeline.tracing import Trace, trace_call
@@ -166,13 +164,7 @@ def _distinct(functions: int, seed: int, workers: int, progress: bool) -> Iterat
     """Yields the first `functions` distinct candidates, in the order of the chunks."""
     seen: set[str] = set()
     draw = functools.partial(_draw_chunk, seed)
-    bar = tqdm(
-        total=functions,
-        desc="programs",
-        unit="function",
-        disable=not progress,
-        mininterval=0.1 if sys.stderr.isatty() else 10,  # a log file wants few lines
-    )
+    bar = open_bar(functions, "programs", "function", shown=progress)
     with bar, contextlib.closing(draw_chunks(draw, workers)) as chunks:
         for candidate in itertools.chain.from_iterable(chunks):
             if candidate.fingerprint in seen:
