@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from data_pipeline.errors import UserError
 from data_pipeline.files import check_path
 from data_pipeline.terminal.command_line import CommandLineError
+from data_pipeline.terminal.config_modules import no_bytecode
 from semcoder_jax.config.paths import check_paths
 from semcoder_jax.config_files import check_config, find_config
 
@@ -65,7 +66,8 @@ def parse_arguments(
     for flag, text in {**required, **optional}.items():
         flags.DEFINE_string(flag, None, text, flag_values=values)
     try:
-        left = values(line)[1:]
+        with no_bytecode():
+            left = values(line)[1:]
         for flag in (name, *required):
             if values[flag].value is None:
                 raise flags.Error(f"--{flag}=… is missing")

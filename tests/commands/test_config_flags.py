@@ -1,7 +1,10 @@
 """Tests command lines: overrides work in any order, and each mistake is reported in one line."""
 
+import os
+
 import pytest
 
+from data_pipeline.terminal.config_modules import load_module
 from semcoder_jax.commands.config_flags import CommandLineError, parse_arguments
 from semcoder_jax.config_files import ConfigFileError
 
@@ -60,3 +63,14 @@ def test_missing_flags_are_named(config, tmp_path):
         parse_arguments(["--out=there"], {"out": ""})
     with pytest.raises(ConfigFileError, match=r"absent\.py: no such config file"):
         parse_arguments([f"--config={tmp_path}/absent.py", "--out=there"], {"out": ""})
+
+
+def test_a_config_changed_within_a_second_is_read_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    path = tmp_path / "changed.py"
+    for steps in (3, 4):
+        path.write_text(CONFIG.replace("3", str(steps)))
+        os.utime(path, (0, 0))
+        record, _ = parse_arguments([f"--config={path}"], {})
+        assert record.train.steps == load_module(path).get_config().train.steps == steps
+    assert not list(tmp_path.glob("**/*.pyc"))

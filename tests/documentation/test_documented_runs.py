@@ -51,7 +51,7 @@ NOT_RUN = {
     "python -m launch.pins": "asks a registry; tests/launch/test_pins.py",
     "bash launch/quickstart.sh": "minutes; tests/launch/test_quickstart.py runs it small",
     "bash launch/test.sh": "runs this test",
-    "grep -rl ": "changes the checkout; the test below runs it on a copy",
+    "grep -rlI ": "changes the checkout; the test below runs it on a copy",
     "docker build": "needs Docker; tests/launch/test_environment.py reads the file",
     "echo ": "asks a run that trains; tests/training/test_profile.py",
     "eval ": "for a shell of the reader's; tests/commands/test_cli.py completes as it does",
@@ -119,7 +119,7 @@ def test_the_table_names_only_what_pages_show():
 
 
 def test_one_command_names_the_account_in_every_badge_and_notebook(tmp_path):
-    [line] = [line for _, line in block_lines() if line.startswith("grep -rl ")]
+    [line] = [line for _, line in block_lines() if line.startswith("grep -rlI ")]
     _, _, account, *places = line.partition(" | ")[0].split()
     for place in places:
         source, copy = REPOSITORY / place, tmp_path / place
@@ -127,8 +127,12 @@ def test_one_command_names_the_account_in_every_badge_and_notebook(tmp_path):
             shutil.copytree(source, copy)
         else:
             shutil.copy(source, copy)
+    bytecode = tmp_path / "docs" / "compiled.pyc"
+    bytecode.write_bytes(compiled := b"\0" + account.encode())
     subprocess.run(["bash", "-c", line], cwd=tmp_path, check=True, timeout=60)
-    texts = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.*") if path.is_file()]
+    assert bytecode.read_bytes() == compiled  # other bytes of the same length would not run
+    files = [path for path in tmp_path.rglob("*.*") if path.is_file() and path.suffix != ".pyc"]
+    texts = [path.read_text(encoding="utf-8") for path in files]
     assert sum("github/NAME/semcoder-jax" in text for text in texts) > 5
     assert not any(account in text for text in texts)
 
