@@ -8,13 +8,13 @@ Commands:
     python -m data_pipeline.build --source=DIR_OR_PACKAGE --output=data/pyx
     python -m semcoder_jax.reinforce --config=configs/grpo_6p7b.py --workdir=DIR
     python -m launch.plan --config=configs/grpo_6p7b.py --topology=v5e:4x4
-Hardware: 16 chips of 16 GB (launch.plan, v5e:4x4: the update needs 13.95 of 15.75 GiB a chip, the
+Hardware: 16 chips of 16 GB (launch.plan, v5e:4x4: the update needs 14.92 of 15.75 GiB a chip, the
 cache of 64 answers among them); never run here, for want of a TPU.
 
 16 prompts of 8 answers a step. No KL term, so that no second copy of the weights is kept
-(--config.objective.kl_weight=0.001 adds both). ":lora" trains adapters of rank 64; its memory was
-not compiled. In bfloat16 engine and trainer round differently: `drift` is logged, and tokens whose
-ratio is beyond `ratio_bound` are left out.
+(--config.objective.kl_weight=0.001 --config.rollouts.slots=32 adds both and fits). ":lora" trains
+adapters of rank 64 and decodes 128 answers at a time (13.73 GiB). In bfloat16 engine and trainer
+round differently: `drift` is logged, and tokens whose ratio is beyond `ratio_bound` are left out.
 """
 
 from ml_collections import ConfigDict

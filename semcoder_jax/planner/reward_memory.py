@@ -86,7 +86,7 @@ def fitting_change(
 def _changes(
     excess: int, stay: Mapping[str, int], given: Adjustable, lacking: set[str]
 ) -> Iterator[Change]:
-    """Yields changes, those that cost least first; only some save enough."""
+    """Yields changes, first those that cost only time; only some save enough."""
     if lacking == {UPDATE} and given.microbatches < given.most_microbatches:
         yield Change(
             f"train.accumulation_steps={given.most_microbatches}",
@@ -101,7 +101,6 @@ def _changes(
             f"only tensor splits the cache, {_gib(cache)} a device",
             cache * (1 - given.tensor / wider),
         )
-    yield Change("objective.kl_weight=0", f"the reference is {_gib(reference)} a device", reference)
     fewer = given.slots - -(-excess * given.slots // cache)
     if fewer >= 1:
         yield Change(
@@ -109,6 +108,7 @@ def _changes(
             f"the cache of {given.slots} slots is {_gib(cache)} a device",
             cache * (1 - fewer / given.slots),
         )
+    yield Change("objective.kl_weight=0", f"the reference is {_gib(reference)} a device", reference)
     if given.adapter_bytes is not None:
         trained = stay["weights"] + stay["moments"] + reference
         yield Change(

@@ -86,18 +86,21 @@ def rooms(**excess: float) -> dict[str, Room]:
         # From tensor 2 to 4 half of the cache goes, 2 of 4 GiB, to 8 three quarters.
         ({"decode": 2.0}, {}, "mesh.tensor=4"),
         ({"decode": 2.5}, {}, "mesh.tensor=8"),
-        # The reference is 1 GiB; a slot half a GiB, and one must be left.
-        ({"decode": 1.0}, {"most_tensor": 2}, "objective.kl_weight=0"),
+        # A slot is half a GiB, and one must be left; the reference is 4 GiB.
+        ({"decode": 1.0}, {"most_tensor": 2}, "rollouts.slots=6"),
         ({"decode": 1.1}, {"most_tensor": 2}, "rollouts.slots=5"),
         ({"decode": 3.5}, {"most_tensor": 2}, "rollouts.slots=1"),
         ({"decode": 3.6}, {"most_tensor": 2}, None),
+        ({"decode": 3.6}, {"most_tensor": 2, "reference": 4 * GIB}, "objective.kl_weight=0"),
         # Weights, moments and reference are 4 GiB, of which adapters leave 0.4.
         ({"decode": 3.6}, {"most_tensor": 2, "adapter_bytes": int(0.4 * GIB)}, "a section lora"),
         ({"decode": 3.7}, {"most_tensor": 2, "adapter_bytes": int(0.4 * GIB)}, None),
     ],
 )
 def test_the_change_named_frees_what_is_lacking(excess, given, flag):
-    change = fitting_change(rooms(**excess), STAY, dataclasses.replace(GIVEN, **given))
+    given = dict(given)
+    stay = STAY | {"reference": given.pop("reference", STAY["reference"])}
+    change = fitting_change(rooms(**excess), stay, dataclasses.replace(GIVEN, **given))
     assert (change and change.flag) == flag
     assert change is None or change.saved_bytes >= max(excess.values()) * GIB
 
