@@ -38,6 +38,7 @@ from semcoder_jax.inference.params import SamplingError, TokenLogprobs
 from semcoder_jax.inference.request import OpenRequest, OpenSample, logprobs_of_arrays
 from semcoder_jax.model import sharding
 from semcoder_jax.model.kv_cache import KVCache
+from semcoder_jax.model.layer_weights import separate_layers
 
 CPU_CACHE_BYTES = 4 << 30
 CACHE_SHARE = 0.8  # of the free memory of an accelerator
@@ -77,6 +78,7 @@ class Slots:
         self._prefix_cache = prefix_cache
         self._model = model
         self._params = {None: model.params, **adapters}
+        self._separate: dict[str | None, Any] = {}  # those in use, by adapter
         self._context = config.max_positions
         self.vocabulary = Vocabulary(hf.tokenizer_size(model.tokenizer), _end_tokens(model))
         self._cache = _make_cache(model, 1 + self.pool.capacity, cache_dtype, page_size)
@@ -88,6 +90,7 @@ class Slots:
     def replace_parameters(self, params) -> None:
         """Decodes with `params` from now on; all slots must be free."""
         self._params[None] = params
+        self._separate.clear()
         self.pool.forget()  # keys and values of the former parameters
 
     @property
@@ -134,6 +137,8 @@ class Slots:
         self.pool.release(sample.pages)
         sample.pages = []
         self.samples[slot] = None
+        if not self.num_active:
+            self._separate.clear()  # so that a trainer may update the weights in place
 
     def release_prompt(self, request: OpenRequest) -> bool:
         """Releases the pages reserved for later samples; returns whether there were any."""
@@ -232,7 +237,7 @@ class Slots:
     def _read_piece(self, pages_1xN, tokens_1xT, start: int, adapter: str | None) -> None:
         self._cache = read_piece(
             self._model.graphdef,
-            self._params[adapter],
+            self._weights(adapter),
             self._cache,
             pages_1xN,
             tokens_1xT,
@@ -245,7 +250,7 @@ class Slots:
         """Prefills all of `tokens_T` but the last; returns the entries of all but the first."""
         self._cache, scores = score_piece(
             self._model.graphdef,
-            self._params[request.request.adapter],
+            self._weights(request.request.adapter),
             self._cache,
             pages_1xN,
             tokens_T[None, :-1],
@@ -340,7 +345,7 @@ class Slots:
     ) -> Chunk:
         self._cache, self._history_SxM, chunk = decode(
             self._model.graphdef,
-            self._params[adapter],
+            self._weights(adapter),
             self._cache,
             self._history_SxM,
             np.array(slots, np.int32),
@@ -352,6 +357,12 @@ class Slots:
             num_drafts=drafts,
         )
         return chunk
+
+    def _weights(self, adapter: str | None):
+        """Returns the parameters for a program: on a CPU each layer's apart."""
+        if adapter not in self._separate:
+            self._separate[adapter] = separate_layers(self._params[adapter])
+        return self._separate[adapter]
 
     # ---- before the first request
 

@@ -20,6 +20,7 @@ from semcoder_jax.config import Compute, DecoderConfig
 from semcoder_jax.model.attention import Attend, make_attend, resolve_backend
 from semcoder_jax.model.fsdp import Shards
 from semcoder_jax.model.kv_cache import KVCache
+from semcoder_jax.model.layer_weights import ChosenLayer, join, split_off
 from semcoder_jax.model.lora import LoRAWeight
 from semcoder_jax.model.nf4 import NF4Weight
 from semcoder_jax.model.quantization import QuantizedWeight
@@ -169,13 +170,14 @@ class Decoder(nnx.Module):
             )
             attend = make_attend(backend, positions_BxT, segment_ids_BxT, mesh)
         layer_graph, layer_params = nnx.split(self.layers)
+        layer_params, separate = split_off(layer_params)
 
         def apply_layer(carry, inputs):
             x, cache = carry
             params, index = inputs
             if shards:
                 params = shards.gather(params, dtype, ("layers",))
-            layer = nnx.merge(layer_graph, params)
+            layer = nnx.merge(layer_graph, join(params, separate, index))
             x = name_layer_input(x)
             return layer(x, cos, sin, attend, cache, index, pages_BxN, positions_BxT), None
 
@@ -194,6 +196,10 @@ class Decoder(nnx.Module):
         weight = (self.embed_VxD if tied else self.unembed_DxV).get_value()
         quantized = isinstance(weight, QuantizedWeight)
         weight_DxV = weight.int8 if quantized else weight
+        if quantized and hidden_BxTxD.size == hidden_BxTxD.shape[-1]:
+            # Else XLA on CPU converts all of it before the loop over steps, and reads floats in
+            # each. For one row it multiplies integers faster than floats.
+            hidden_BxTxD, weight_DxV = jax.lax.optimization_barrier((hidden_BxTxD, weight_DxV))
         weight_DxV = (weight_DxV.T if tied else weight_DxV).astype(hidden_BxTxD.dtype)
         # One axis of rows, as in _product: XLA on CPU would copy the gradient of all logits.
         hidden_NxD = hidden_BxTxD.reshape(-1, hidden_BxTxD.shape[-1])
@@ -248,6 +254,12 @@ def _product(x: jax.Array, weight: nnx.Param, contracted: int = 1) -> jax.Array:
 
 def _flat_product(x: jax.Array, kernel, contracted: int) -> jax.Array:
     """Multiplies `x` [B·T, *contracted axes] by an array or a quantized or LoRA weight."""
+    if isinstance(kernel, ChosenLayer):
+        products = [
+            functools.partial(_flat_product, kernel=layer, contracted=contracted)
+            for layer in kernel.layers
+        ]
+        return jax.lax.switch(kernel.index, products, x)
     summed = ((range(1, 1 + contracted), range(contracted)), ((), ()))
     if isinstance(kernel, LoRAWeight):
         low_NxR = _flat_product(x, kernel.a, contracted)
