@@ -34,9 +34,9 @@ _LARGE_TREE = 1 << 20  # characters of an answer's JSON, above which its digest 
 _ROW_KINDS = ({id(list)}, {id(tuple)})
 _ROWS = 10_000  # rows to marshal at once
 # Sets of types by identity, because the hash of a type is that of its metaclass.
+_REAL = frozenset(map(id, (int, bool, float)))
 _PLAIN = frozenset(map(id, (str, int, type(None))))
 _NUMBERS = _PLAIN | {id(bool), id(float)}
-_REAL = _NUMBERS - {id(str), id(type(None))}
 _MINUS_ZERO = struct.pack("d", -0.0)
 _array = array.array
 
@@ -132,10 +132,9 @@ def _update_digest(digest: Any, value: Any) -> None:
         return
     if kind is not list and kind is not tuple:
         raise _Other
-    kinds = _kinds(value)
-    if kinds <= _REAL and (doubles := _as_doubles(value)) is not None:
+    if (doubles := _as_doubles(value)) is not None:
         digest.update(kind.__name__.encode() + doubles)
-    elif kinds <= _PLAIN:
+    elif (kinds := _kinds(value)) <= _PLAIN:
         digest.update(f"{kind.__name__}{json_text(value)}".encode())
     elif kinds <= _NUMBERS:
         digest.update(f"{kind.__name__}{json_text(list(map(_number, value)))}".encode())
@@ -154,9 +153,12 @@ def _as_doubles(numbers: Any) -> bytes | None:
 
     Which of the two it is depends on the values alone, so equal numbers give equal bytes.
     """
+    if numbers and id(type(numbers[0])) not in _REAL:
+        return None
     try:
+        marshal.dumps(numbers, 2)  # only built-in types; an array takes all that has __float__
         doubles = _array("d", numbers)
-    except OverflowError:
+    except (OverflowError, TypeError, ValueError):
         return None
     if doubles.tolist() != (numbers if type(numbers) is list else list(numbers)):  # also for NaN
         return None
