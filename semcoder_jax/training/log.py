@@ -189,7 +189,8 @@ class RunLog:
             _format_rate(speed, self._run.machine) if speed else self._describe_compilation(seconds)
         )
         memory_text = f"{where} memory {memory / 2**30:.1f} GiB"
-        loss = _format_loss(*_mean_loss([metrics for metrics in steps if not metrics["skipped"]]))
+        mean, by_kind = _mean_loss([metrics for metrics in steps if not metrics["skipped"]])
+        loss = "–" if math.isnan(mean) else _format_loss(mean, by_kind)
         self._progress.update(last, f"loss {loss}  {rate}  {memory_text}")
 
     def _compare_hosts(self, seconds: dict[str, float]) -> dict[str, float]:

@@ -116,6 +116,7 @@ def test_lines_and_skipped_steps_with_their_records(tmp_path, capsys):
         r"  MFU \d+\.\d%  input wait \d+\.\d%  host memory \d+\.\d GiB  remaining \d\d:\d\d",
         lines[1],
     )
+    assert lines[3].startswith("step 3/10  loss –  ")  # none is left to average
     assert lines[2] == (
         "step 3: loss nan, gradient norm 2: not used (number 1); its 6 records: record_3_0, "
         "record_3_1, record_3_2, record_3_3, … (all in skipped.jsonl)"
