@@ -15,6 +15,7 @@ in two modes:
 """
 
 import ast
+import functools
 from typing import Literal
 
 from data_pipeline.errors import UserError
@@ -99,6 +100,7 @@ def forward_field(
     return f"[PYTHON]\n{label_lines(code, mode)}\nassert {call} == ??\n[/PYTHON]\n{opening}"
 
 
+@functools.lru_cache(maxsize=64)  # a program is asked about by many records
 def label_lines(code: str, mode: Mode = "fixed") -> str:
     """`code` with " # [L5]", " # [L6]", ... after its lines; a blank line counts but has no label.
 
