@@ -231,11 +231,12 @@ def _static_occupancy(lengths: list[int]) -> float:
 def engine_side(path: Path, work: SamplingWork) -> dict:
     from semcoder_jax.inference.engine import Engine, Request
     from semcoder_jax.inference.params import SamplingParams
+    from semcoder_jax.model.quantization import quantize_params
 
     model = load(path)
     prompts, lengths = work.ragged_requests(model.config.vocab_size)
 
-    def engine_of(num_slots: int, speculation: str) -> Engine:
+    def engine_of(num_slots: int, speculation: str, model=model) -> Engine:
         # Space for the longest work, not for the model's whole context.
         room = num_slots * (128 + max(work.longest, work.single) + 64)
         engine = Engine(model, num_slots=num_slots, cache_tokens=room, speculation=speculation)
@@ -247,6 +248,10 @@ def engine_side(path: Path, work: SamplingWork) -> dict:
     engines = {speculation: engine_of(1, speculation) for speculation in ("off", "auto")}
     for speculation, seconds in _best_of_turns(engines, one).items():
         result[f"single_{speculation}"] = work.single / seconds
+    quantized = dataclasses.replace(model, params=quantize_params(model.params))
+    engines_of_kinds = {"int8": engine_of(1, "off", quantized), "float32": engines["off"]}
+    for kind, seconds in _best_of_turns(engines_of_kinds, one).items():
+        result[f"single_{kind}"] = work.single / seconds
     engine = engines["auto"]
     result["first"] = min(_time_to_first_token(engine, prompts[0]) for _ in range(3))
     many = [
@@ -395,6 +400,10 @@ def print_table(model: str, rows: dict[str, dict]) -> None:
             _print_row(f"ragged work, {name}", theirs[key], *values)
         values = [ours[f"single_{mode}"] for mode in ("off", "auto")]
         _print_row("one row, tokens/s", theirs["single"], *values)
+        print(
+            f"{'one row, int8 weights, tokens/s':<34}{'':>13}{ours['single_int8']:>10.2f}"
+            f"   ({ours['single_int8'] / ours['single_float32']:.2f}× float32)"
+        )
         print(
             f"{'time to first token, ms':<34}{1e3 * theirs['first']:>13.0f}"
             f"{1e3 * ours['first']:>10.0f}{theirs['first'] / ours['first']:>7.2f}×"
