@@ -48,11 +48,13 @@ _ENVIRONMENT = {
 # Modules sent into the sandbox; they import only the standard library and each other.
 _MODULES = (
     "data_pipeline", "data_pipeline.errors", "data_pipeline.execution",
-    "data_pipeline.execution.guest", "data_pipeline.execution.guest.determinism",
+    "data_pipeline.execution.guest", "data_pipeline.execution.guest.batch",
+    "data_pipeline.execution.guest.determinism",
     "data_pipeline.execution.guest.jobs",
     "data_pipeline.execution.guest.landlock", "data_pipeline.execution.guest.messages",
     "data_pipeline.execution.guest.program", "data_pipeline.execution.guest.proxies",
     "data_pipeline.execution.guest.seccomp", "data_pipeline.execution.guest.series",
+    "data_pipeline.execution.guest.surroundings",
     "data_pipeline.execution.guest.thread_limit", "data_pipeline.execution.guest.values",
     "data_pipeline.execution.guest.worker",
     "data_pipeline.source", "data_pipeline.source.constructed", "data_pipeline.source.literals",
