@@ -3,7 +3,7 @@
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from random import Random
@@ -60,7 +60,7 @@ def faults(
         return Faults((), Counter({"the program does not parse": 1}))
     types = types_of(cases)
     fitting = (one for one in made if not mistakes_type(seed.code, one, types))
-    variants = list(islice(fitting, VARIANTS_PER_FAULT * limit))
+    variants = islice(fitting, VARIANTS_PER_FAULT * limit)
     return faults_of(
         seed, cases, variants, sandbox, random=random, limit=limit, max_characters=max_characters
     )
@@ -69,7 +69,7 @@ def faults(
 def faults_of(
     seed: Seed,
     cases: Sequence[Case],
-    variants: Sequence[Mutant],
+    variants: Iterable[Mutant],
     sandbox: Sandbox,
     *,
     random: Random,
@@ -82,7 +82,7 @@ def faults_of(
     kept: list[Fault] = []
     crashes = 0
     if not tests:
-        refused["no test to fail"] += len(variants)
+        refused["no test to fail"] += sum(1 for _ in variants)
         return Faults((), refused)
     for variant in variants:
         if len(kept) == limit:
