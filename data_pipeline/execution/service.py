@@ -185,9 +185,8 @@ class Sandbox:
     ) -> list[Result]:
         """Returns the results of calls of one program, in their order, for building data.
 
-        Calls share processes as long as that changes no result. Only what the program's text rules
-        out (`seeds.screening`) could: use `map` where the program is not screened or where a wrong
-        result would matter.
+        Calls share processes as long as that changes no result (`guest.batch`). A program that is
+        bent on it can let one of its calls spoil another: to score programs, use `map`.
         """
         size = max(1, -(-len(calls) // self.workers))
         parts = [tuple(calls[at : at + size]) for at in range(0, len(calls), size)]

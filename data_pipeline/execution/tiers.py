@@ -58,7 +58,7 @@ _MODULES = (
     "data_pipeline.execution.guest.thread_limit", "data_pipeline.execution.guest.values",
     "data_pipeline.execution.guest.worker",
     "data_pipeline.source", "data_pipeline.source.constructed", "data_pipeline.source.literals",
-    "data_pipeline.source.calls", "data_pipeline.tracing",
+    "data_pipeline.source.calls", "data_pipeline.source.pure_modules", "data_pipeline.tracing",
     "data_pipeline.tracing.events", "data_pipeline.tracing.markers", "data_pipeline.tracing.parts",
     "data_pipeline.tracing.reading", "data_pipeline.tracing.recorder",
     "data_pipeline.tracing.rendering", "data_pipeline.tracing.runs",

@@ -65,6 +65,10 @@ CHANGES = {
     "the context of new contexts": "from decimal import *\ndef f(n):\n"
     "    DefaultContext.prec += n\n    setcontext(DefaultContext)\n"
     "    return str(Decimal(1) / 3)\n",
+    "the interpreter": "import sys\ndef f(n):\n    sys.n = getattr(sys, 'n', 0) + n\n"
+    "    return sys.n\n",
+    "the builtins": "import builtins\ndef f(n):\n    old = len([n])\n"
+    "    builtins.len = lambda x: n\n    return old\n",
     "the random numbers": "import random\ndef f(n):\n    return random.random()\n",
     "the clock": "import time\ndef f(n):\n    return time.time()\n",
     "the recursion limit": "import sys\ndef f(n):\n    sys.setrecursionlimit(900 - n)\n"

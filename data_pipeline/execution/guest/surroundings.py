@@ -15,33 +15,50 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+from data_pipeline.source.pure_modules import uses_pure_modules
+
 _CACHES = "_cache"  # names of caches begin so; no program sees what they hold
-_INTERPRETER = "sys"  # of which seeds may use constants alone
+_INTERPRETER = "sys"  # of which programs use constants alone
 
 
 class Surroundings:
-    """What a program's calls share, as it was when this object was made."""
+    """What a program's calls share, as it was when this object was made.
+
+    A program that imports other modules than those that only compute is not watched: it counts as
+    one that changes everything.
+    """
 
     def __init__(self, program: str):
-        self._before = [(one, _contents(one)) for one in _shared(program)]
+        tree = _parse(program)
+        self._is_watched = uses_pure_modules(tree)
+        shared = _shared(tree) if self._is_watched else ()
+        self._before = [(one, _contents(one)) for one in shared]
 
     def are_unchanged(self) -> bool:
-        return all(_is_same(_contents(one), before) for one, before in self._before)
+        same = (_is_same(_contents(one), before) for one, before in self._before)
+        return self._is_watched and all(same)
 
 
-def _shared(program: str) -> Iterator[Any]:
+def _parse(program: str) -> ast.Module:
+    try:
+        return ast.parse(program)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return ast.Module([], [])  # its calls give errors and change nothing
+
+
+def _shared(tree: ast.Module) -> Iterator[Any]:
     """Yields the modules that a program imports, and their variables."""
-    for module in _imported_modules(program):
+    for module in _imported_modules(tree):
         yield module
         for name, value in list(vars(module).items()):
             if not name.startswith(_CACHES) and not isinstance(value, types.ModuleType):
                 yield value
 
 
-def _imported_modules(program: str) -> list[types.ModuleType]:
+def _imported_modules(tree: ast.Module) -> list[types.ModuleType]:
     """Imports and returns the modules that a program names, with their packages and parts."""
     roots = set()
-    for name in _imported_names(program):
+    for name in _imported_names(tree):
         with contextlib.suppress(ImportError):
             __import__(name)
         roots.add(name.partition(".")[0])
@@ -49,15 +66,12 @@ def _imported_modules(program: str) -> list[types.ModuleType]:
     return [module for name, module in sys.modules.items() if name.partition(".")[0] in roots]
 
 
-def _imported_names(program: str) -> list[str]:
-    if "import" not in program:
-        return []
-    try:
-        nodes = list(ast.walk(ast.parse(program)))
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return []
-    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    return names + [one.module for one in nodes if isinstance(one, ast.ImportFrom) and one.module]
+def _imported_names(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
 
 
 def _contents(value: Any) -> tuple[Any, ...]:
