@@ -73,6 +73,16 @@ CHANGES = {
     "the clock": "import time\ndef f(n):\n    return time.time()\n",
     "the recursion limit": "import sys\ndef f(n):\n    sys.setrecursionlimit(900 - n)\n"
     "    return sys.getrecursionlimit()\n",
+    "a registry of a class": "from numbers import Number\ndef f(n):\n"
+    "    old = isinstance('', Number)\n    Number.register(str)\n    return old\n",
+    "a class of no module": "def f(n):\n    kinds = ().__class__.__base__.__subclasses__()\n"
+    "    [kind] = [one for one in kinds if one.__name__ == 'Quitter']\n"
+    "    kind.n = getattr(kind, 'n', 0) + 1\n    return kind.n\n",
+    "a registry by its name": "import numbers\ndef f(n):\n"
+    "    old = isinstance('', numbers.Number)\n"
+    "    getattr(numbers.Number, 'register')(str)\n    return old\n",
+    "a cache of a module": "import re\ndef f(n):\n    re.compile(f'a{n}')\n"
+    "    return len(re._cache)\n",
     "an open generator": "def f(n):\n    def g():\n        try:\n            yield\n"
     "        finally:\n            print('closed')\n    it = g()\n    next(it)\n"
     "    it = [it]\n    it.append(it)\n    return n\n",

@@ -18,19 +18,20 @@ from typing import Any
 from data_pipeline.source.pure_modules import uses_pure_modules
 
 _CACHES = "_cache"  # names of caches begin so; no program sees what they hold
+_FURTHER = ("register", "mro", "__mro__", "__base__", "__bases__", "__subclasses__")
 _INTERPRETER = "sys"  # of which programs use constants alone
 
 
 class Surroundings:
     """What a program's calls share, as it was when this object was made.
 
-    A program that imports other modules than those that only compute is not watched: it counts as
-    one that changes everything.
+    A program that imports other modules than those that only compute, or that reaches for what no
+    variable of a module shows, is not watched: it counts as one that changes everything.
     """
 
     def __init__(self, program: str):
         tree = _parse(program)
-        self._is_watched = uses_pure_modules(tree)
+        self._is_watched = uses_pure_modules(tree) and not _reaches_further(tree)
         shared = _shared(tree) if self._is_watched else ()
         self._before = [(one, _contents(one)) for one in shared]
 
@@ -44,6 +45,23 @@ def _parse(program: str) -> ast.Module:
         return ast.parse(program)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return ast.Module([], [])  # its calls give errors and change nothing
+
+
+def _reaches_further(tree: ast.Module) -> bool:
+    """Returns whether a program names classes' registries and relations, or a module's own parts.
+
+    `Number.register` changes what isinstance says, `object.__subclasses__()` gives classes of
+    modules that are not imported, `re._cache` is what programs are not meant to see.
+    """
+    modules = {name.partition(".")[0] for name in _imported_names(tree)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and node.value in _FURTHER:
+            return True
+        if isinstance(node, ast.Attribute):
+            of_module = isinstance(node.value, ast.Name) and node.value.id in modules
+            if node.attr in _FURTHER or (of_module and node.attr.startswith("_")):
+                return True
+    return False
 
 
 def _shared(tree: ast.Module) -> Iterator[Any]:
