@@ -4,7 +4,8 @@ Reads program, call and value from prompt and response, as a model sees them, so
 of every earlier stage.
 """
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 from data_pipeline.execution.oracles import returns_literal
 from data_pipeline.execution.outcomes import Result
@@ -15,8 +16,13 @@ from data_pipeline.pyx.records import Record
 __all__ = ["Expectation", "RefutedRecordError", "expectations", "recheck_all"]
 
 
-def recheck_all(records: Sequence[Record], sandbox: Sandbox) -> list[str | None]:
-    """Returns for each record None if it holds, else the reason. Equal runs are made once."""
+def recheck_all(
+    records: Sequence[Record], sandbox: Sandbox, *, alone: bool = False
+) -> list[str | None]:
+    """Returns for each record None if it holds, else the reason. Equal runs are made once.
+
+    alone: whether each run has a process of its own, also beside others of its program
+    """
     parts: list[list[Expectation] | str] = []
     for record in records:
         try:
@@ -25,9 +31,17 @@ def recheck_all(records: Sequence[Record], sandbox: Sandbox) -> list[str | None]
             parts.append(str(error))
     runs = {(e.program, e.call) for part in parts if isinstance(part, list) for e in part}
     ordered = sorted(runs)
-    jobs = (call_job(program, call) for program, call in ordered)
-    results = dict(zip(ordered, sandbox.map(jobs), strict=True))
+    results = dict(zip(ordered, _run_all(ordered, sandbox, alone), strict=True))
     return [part if isinstance(part, str) else _first_wrong(part, results) for part in parts]
+
+
+def _run_all(runs: Sequence[tuple[str, str]], sandbox: Sandbox, alone: bool) -> Iterator[Result]:
+    """Yields the results of (program, call), given sorted."""
+    if alone:
+        yield from sandbox.map(call_job(program, call) for program, call in runs)
+        return
+    for program, group in itertools.groupby(runs, key=lambda run: run[0]):
+        yield from sandbox.run_calls(program, [call for _, call in group])
 
 
 def _first_wrong(

@@ -67,7 +67,7 @@ def recheck(
         chosen = list(_sample(data_dir, sample, hash_seed))
         bar = tqdm(total=len(chosen), desc="recheck", unit="record", disable=not progress)
         for batch in (chosen[i : i + 50] for i in range(0, len(chosen), 50)):
-            verdicts = recheck_all(batch, sandbox)
+            verdicts = recheck_all(batch, sandbox, alone=True)
             traced = faults_of_told_runs(batch, sandbox, found)
             for record, wrong in zip(batch, verdicts, strict=True):
                 wrong = wrong or traced.get(record.id)

@@ -7,6 +7,7 @@ from data_pipeline.claims.claim import Claim
 from data_pipeline.claims.record import FUNCTIONS, Record
 from data_pipeline.source.literals import LiteralError, parse_literal
 from data_pipeline.source.scopes import all_arguments
+from data_pipeline.source.syntax import dump_node, parse_expression
 
 Proof = Callable[[Record, Claim], bool | None]
 _OPERATORS = {
@@ -21,22 +22,19 @@ def same_code(text: str, node: ast.AST | None) -> bool:
     if node is None:
         return not text.strip()
     try:
-        return _as_read(ast.parse(f"({text.strip()})", mode="eval").body) == _as_read(node)
+        return _as_read(parse_expression(f"({text.strip()})")) == _as_read(node)
     except (SyntaxError, ValueError):
         return False
 
 
 def _as_read(node: ast.AST) -> str:
-    return ast.dump(node).replace("ctx=Store()", "ctx=Load()").replace("ctx=Del()", "ctx=Load()")
+    return dump_node(node).replace("ctx=Store()", "ctx=Load()").replace("ctx=Del()", "ctx=Load()")
 
 
 def _nodes(record: Record, claim: Claim, kinds: type | tuple[type, ...]) -> list:
     """Returns the nodes of some kinds on the claim's line."""
-    return [
-        node
-        for node in ast.walk(record.tree)
-        if isinstance(node, kinds) and getattr(node, "lineno", 0) == claim.place.line
-    ]
+    on_line = record.program.nodes_at.get(claim.place.line, ())
+    return [node for node in on_line if isinstance(node, kinds)]
 
 
 def _takes(record: Record, claim: Claim) -> bool:
@@ -204,7 +202,7 @@ def _bare(record: Record, claim: Claim) -> bool:
 
 
 def _constant(record: Record, claim: Claim) -> bool | None:
-    known = record.constants.get(claim.subject)
+    known = record.program.constants.get(claim.subject)
     if known is None:
         return None
     try:

@@ -12,6 +12,7 @@ from data_pipeline.claims.claim import Claim
 from data_pipeline.claims.code_proofs import Proof
 from data_pipeline.claims.record import Record
 from data_pipeline.source.literals import LiteralError, parse_literal, same_value
+from data_pipeline.source.syntax import dump_node, nodes_of, parse_expression
 from data_pipeline.verify.evaluation import Unknown, evaluate_node
 
 _MUTABLE = (list, dict, set, bytearray)
@@ -48,7 +49,7 @@ def is_line(record: Record, claim: Claim) -> bool:
 def evaluates(record: Record, claim: Claim) -> bool | None:
     if not is_line(record, claim):
         return False
-    node = ast.parse(claim.subject.strip(), mode="eval").body
+    node = parse_expression(claim.subject.strip())
     known = _recorded(record, claim, node)
     if known is not None:
         return known == claim.value
@@ -61,11 +62,7 @@ def record_state(record: Record, claim: Claim) -> Any:
     That is the state before the line, or after a `case` header's captures.
     """
     place = claim.place
-    after_captures = any(
-        case.pattern.lineno == place.line
-        for case in ast.walk(record.tree)
-        if isinstance(case, ast.match_case)
-    )
+    after_captures = place.line in record.program.case_lines
     return record.state(place.frame, place.at if after_captures else place.at - 1)
 
 
@@ -89,7 +86,7 @@ def _recorded(record: Record, claim: Claim, node: ast.expr) -> str | None:
 
 
 def _same(one: ast.AST, other: ast.AST) -> bool:
-    return ast.dump(one) == ast.dump(other)
+    return dump_node(one) == dump_node(other)
 
 
 def has_value(record: Record, claim: Claim, node: ast.expr, text: str, state: Any) -> bool | None:
@@ -106,16 +103,16 @@ def _is_unsafe(record: Record, claim: Claim, node: ast.expr) -> bool:
     """Returns whether a name of the expression may have changed within the line."""
     event = record.events[claim.place.at]
     statement = record.statement(claim.place.at)
-    names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    names = {part.id for part in nodes_of(node) if isinstance(part, ast.Name)}
     if statement is not None:
-        for part in ast.walk(statement):
+        for part in nodes_of(statement):
             if isinstance(part, ast.NamedExpr) and part.target.id in names:
                 return True
     if isinstance(statement, ast.For) or event.kind != "line":
         return False
     calls = statement is not None and any(
         isinstance(part, ast.Call | ast.Await) and not _is_pure(record, part)
-        for part in ast.walk(statement)
+        for part in nodes_of(statement)
     )
     for name in names & event.changed.keys() if calls else ():
         before = record.value(event.frame, name, claim.place.at - 1)
@@ -141,8 +138,8 @@ def _becomes(record: Record, claim: Claim) -> bool | None:
     """Proves that every part of the code that `value` replaces by a literal has that value."""
     if not is_line(record, claim):
         return False
-    code = ast.parse(claim.subject.strip(), mode="eval").body
-    put = ast.parse(claim.value.strip(), mode="eval").body
+    code = parse_expression(claim.subject.strip())
+    put = parse_expression(claim.value.strip())
     return _matches(record, claim, code, put)
 
 
@@ -177,7 +174,7 @@ def _item(record: Record, claim: Claim) -> bool | None:
     event = record.events[claim.place.at]
     if event.kind != "step":
         return False
-    node = ast.parse(claim.subject.strip(), mode="eval").body
+    node = parse_expression(claim.subject.strip())
     bound = _bound_in_step(record, claim)
     state = record.state(event.frame, _line_of_step(record, claim.place.at), bound)
     return has_value(record, claim, node, claim.value, state)

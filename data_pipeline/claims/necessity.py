@@ -34,6 +34,7 @@ from data_pipeline.claims.claim import Claim
 from data_pipeline.claims.exits import cannot_give, exits, leaves
 from data_pipeline.claims.record import Record
 from data_pipeline.source.literals import LiteralError, parse_literal, same_value
+from data_pipeline.source.syntax import dump_node, nodes_of
 from data_pipeline.verify.evaluation import Unknown, evaluate_node
 
 _LARGEST = 2**50  # integers beyond may be lost in floating point
@@ -49,7 +50,7 @@ class Necessity:
         self.record = record
         self.facts: dict[Fact, Any] = {}
         function = record.function(0) if record.events else None
-        rebinds = any(isinstance(n, ast.Global | ast.Nonlocal) for n in ast.walk(record.tree))
+        rebinds = any(isinstance(n, ast.Global | ast.Nonlocal) for n in record.nodes)
         is_plain = isinstance(function, ast.FunctionDef) and not rebinds
         self.function = function if is_plain else None
         self.local = _bound_in(function) if function is not None else set()
@@ -64,7 +65,7 @@ class Necessity:
         return rule(claim) if rule is not None else None
 
     def _key(self, kind: str, line: int, node: ast.AST) -> Fact:
-        return kind, line, ast.dump(node).replace("ctx=Store()", "ctx=Load()")
+        return kind, line, dump_node(node).replace("ctx=Store()", "ctx=Load()")
 
     def _establish(self, claim: Claim, value: Any) -> bool:
         node = ast.parse(f"({claim.subject.strip()})", mode="eval").body
@@ -439,8 +440,8 @@ def _has_other_scope(statement: ast.stmt) -> bool:
 
 def _bound_in(function: ast.AST) -> set[str]:
     """Returns the names that a function binds itself, its parameters included."""
-    bound = {a.arg for a in ast.walk(function) if isinstance(a, ast.arg)}
-    for node in ast.walk(function):
+    bound = {a.arg for a in nodes_of(function) if isinstance(a, ast.arg)}
+    for node in nodes_of(function):
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             bound.add(node.id)
         elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.ExceptHandler) and node.name:

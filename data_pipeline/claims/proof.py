@@ -21,6 +21,7 @@ from data_pipeline.claims.expression_proofs import (
 from data_pipeline.claims.necessity import Necessity
 from data_pipeline.claims.record import LOOPS, Record
 from data_pipeline.source.literals import LiteralError, is_literal, parse_literal, same_value
+from data_pipeline.source.syntax import parse_expression
 from data_pipeline.tracing import Trace
 
 PROVEN, REFUTED, UNDECIDED = "proven", "refuted", "undecided"
@@ -144,7 +145,7 @@ def _is(record: Record, claim: Claim) -> bool | None:
     """The test comes out so, and its value is a truth value itself."""
     if not _branch(record, claim):
         return False
-    node = ast.parse(f"({claim.subject.strip()})", mode="eval").body
+    node = parse_expression(f"({claim.subject.strip()})")
     if is_truth_value(node):
         return True
     return has_value(record, claim, node, claim.value, record_state(record, claim))
@@ -220,7 +221,7 @@ def _next(record: Record, claim: Claim) -> bool:
 
 def _handler(record: Record, claim: Claim) -> bool:
     event = record.events[claim.place.at]
-    for node in ast.walk(record.tree):
+    for node in record.nodes:
         if isinstance(node, ast.ExceptHandler) and node.lineno == claim.place.line:
             code = "except" if node.type is None else f"except {ast.unparse(node.type)}"
             same = code.split() == claim.subject.partition(" as ")[0].split() or same_code(
@@ -236,7 +237,7 @@ def _case(record: Record, claim: Claim) -> bool:
         wanted = ast.parse(f"match _:\n {claim.subject}:\n  pass").body[0].cases[0]  # type: ignore
     except SyntaxError:
         return False
-    for node in ast.walk(record.tree):
+    for node in record.nodes:
         if isinstance(node, ast.match_case) and node.pattern.lineno == claim.place.line:
             same = ast.dump(wanted.pattern) == ast.dump(node.pattern) and same_code(
                 ast.unparse(wanted.guard) if wanted.guard else "", node.guard

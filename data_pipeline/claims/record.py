@@ -8,13 +8,11 @@ import bisect
 import functools
 from collections.abc import Iterator, Sequence
 
-from data_pipeline.source.literals import is_literal, parse_literal
+from data_pipeline.claims.program_index import FUNCTIONS, index_program
 from data_pipeline.tracing import Event, Trace
 
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _HEADERS = (ast.If, *LOOPS, ast.With, ast.AsyncWith, ast.Try, ast.Match, *FUNCTIONS, ast.ClassDef)
-_READERS = frozenset({"get", "items", "keys", "values", "index", "count", "copy"})
 
 
 class Record:
@@ -23,31 +21,16 @@ class Record:
     def __init__(self, trace: Trace):
         self.trace = trace
         self.events: Sequence[Event] = trace.events
-        self.tree = ast.parse(trace.program)
-        self.at_line: dict[int, list[ast.stmt]] = {}
-        self.definitions: dict[str, list[ast.AST]] = {}
-        self.functions: dict[str, ast.FunctionDef] = {}  # by last name, for the evaluator
-        self.parents: dict[ast.AST, ast.AST] = {}
-        self._index(self.tree, "")
+        self.program = index_program(trace.program)
+        self.tree, self.nodes = self.program.tree, self.program.nodes
+        self.at_line = self.program.at_line
+        self.definitions, self.functions = self.program.definitions, self.program.functions
+        self.parents = self.program.parents
         self.of_frame: dict[int, list[int]] = {}
         self.frames: dict[int, tuple[int, int]] = {}
         for at, event in enumerate(self.events):
             self.of_frame.setdefault(event.frame, []).append(at)
             self.frames[event.frame] = (self.frames.get(event.frame, (at, at))[0], at)
-
-    def _index(self, node: ast.AST, prefix: str) -> None:
-        for child in ast.iter_child_nodes(node):
-            self.parents[child] = node
-            inner = prefix
-            if isinstance(child, ast.stmt):
-                self.at_line.setdefault(child.lineno, []).append(child)
-            if isinstance(child, (*FUNCTIONS, ast.ClassDef)):
-                self.definitions.setdefault(prefix + child.name, []).append(child)
-                inner = f"{prefix}{child.name}."
-                if isinstance(child, FUNCTIONS):
-                    self.functions.setdefault(child.name, child)  # type: ignore[arg-type]
-                    inner += "<locals>."
-            self._index(child, inner)
 
     # ---- states
 
@@ -83,7 +66,7 @@ class Record:
         event = self.events[at]
         found = self.at_line.get(event.line, [])
         if len(found) > 1 and any(isinstance(n, ast.Lambda) and n.lineno == event.line
-                                  for n in ast.walk(self.tree)):  # fmt: skip
+                                  for n in self.nodes):  # fmt: skip
             return None  # a lambda's body counts among the parts of the line
         if found:
             return found[event.part] if event.part < len(found) else None
@@ -184,50 +167,6 @@ class Record:
                 runs.append([])
         return next((run for run in runs if any(at == turn[0] for turn in run)), [])
 
-    # ---- module level
-
-    @functools.cached_property
-    def constants(self) -> dict[str, str]:
-        """Returns the globals that keep one literal value through the run, name -> text."""
-        bound: dict[str, list[ast.expr | None]] = {}
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Global):
-                for name in node.names:
-                    bound.setdefault(name, []).append(None)
-        for statement in self.tree.body:
-            for name, value in _bindings(statement):
-                bound.setdefault(name, []).append(value)
-        found = {}
-        for name, values in bound.items():
-            if len(values) == 1 and values[0] is not None:
-                text = ast.unparse(values[0])
-                if is_literal(text) and self._is_only_read(name, text):
-                    found[name] = text
-        return found
-
-    def _is_only_read(self, name: str, text: str) -> bool:
-        if isinstance(parse_literal(text), int | float | str | bytes | type(None)):
-            return True
-        for node in ast.walk(self.tree):
-            if not (isinstance(node, ast.Name) and node.id == name):
-                continue
-            parent = self.parents[node]
-            match parent:
-                case (
-                    ast.Subscript(ctx=ast.Load()) | ast.Compare() | ast.For() | ast.comprehension()
-                ):
-                    continue
-                case ast.Call(func=ast.Name(id="len" | "sorted" | "max" | "min" | "sum")):
-                    continue
-                case ast.Attribute(attr=attribute) if attribute in _READERS:
-                    continue
-                case ast.Assign() if parent in self.tree.body and node in parent.targets:
-                    continue
-                case ast.AnnAssign() if parent in self.tree.body:
-                    continue
-            return False
-        return True
-
 
 class State:
     """Looks up a frame's variables after one event, then the constants of the module.
@@ -241,7 +180,7 @@ class State:
     def get(self, name: str) -> str | None:
         text = self.extra.get(name) or self.run.value(self.frame, name, self.at)
         if text is None and (self.frame, name) not in self.run._histories:
-            return self.run.constants.get(name)
+            return self.run.program.constants.get(name)
         return text
 
 
@@ -270,21 +209,3 @@ def _continues(runs: list[list[list[int]]], event: Event) -> bool:
 
 def _first_lines(node: ast.AST) -> set[int]:
     return {node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))}  # type: ignore
-
-
-def _bindings(statement: ast.stmt) -> Iterator[tuple[str, ast.expr | None]]:
-    """Yields (name, literal candidate) for each name that a module-level statement may bind."""
-    match statement:
-        case ast.Assign(targets=[ast.Name(id=name)], value=value):
-            yield name, value
-        case ast.AnnAssign(target=ast.Name(id=name), value=value):
-            if value is not None:
-                yield name, value
-        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-            yield name, None
-        case _:
-            for node in ast.walk(statement):
-                if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-                    yield node.id, None
-                elif isinstance(node, ast.alias):
-                    yield (node.asname or node.name).split(".")[0], None

@@ -20,7 +20,7 @@ from data_pipeline.decontamination.overlap import Item
 from data_pipeline.errors import UserError
 from data_pipeline.execution.oracles import is_close
 from data_pipeline.execution.outcomes import Limit, Result, Value
-from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
+from data_pipeline.execution.service import Sandbox, TraceLimits
 from data_pipeline.seeds.call_text import call_text
 from data_pipeline.source.calls import Call, CallError, parse_call
 from data_pipeline.testcases.exploration import TRACE_LIMITS
@@ -151,7 +151,7 @@ class _Comparison:
                 if text is not None and text not in self.tried:
                     pending[text] = Arguments(one.args, kwargs)
         self.tried |= pending.keys()
-        results = [list(self._results(program, list(pending))) for program in self.pair]
+        results = [self._results(program, list(pending)) for program in self.pair]
         for arguments, pair in zip(pending.values(), zip(*results, strict=True), strict=True):
             if self._note(arguments, pair):
                 return True
@@ -161,12 +161,12 @@ class _Comparison:
 
     def _results(
         self, program: _Program, calls: Sequence[str], trace: TraceLimits | None = None
-    ) -> Iterator[Result]:
+    ) -> list[Result]:
         code = (
             f"{program.item.code.rstrip()}\n\n\n"
             f"def {_PROBE}(*a, **k):\n    return [{program.entry}(*a, **k), a, k]\n"
         )
-        return self.sandbox.map(call_job(code, call, trace=trace) for call in calls)
+        return self.sandbox.run_calls(code, calls, trace)
 
     def _note(self, arguments: Arguments, pair: tuple[Result, ...]) -> bool:
         """Learns from the two runs of an input; returns whether they differ."""

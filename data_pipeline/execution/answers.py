@@ -11,6 +11,7 @@ from typing import Any
 
 from data_pipeline.execution.guest.messages import HEAD
 from data_pipeline.execution.guest.values import MAX_DEPTH
+from data_pipeline.execution.job import BatchJob
 from data_pipeline.execution.outcomes import BadInput, Died, Limit, Outcome, Value
 from data_pipeline.tracing.events import Event, Loop, Raised, Trace
 
@@ -36,6 +37,23 @@ def read_answer(data: bytes | bytearray, program: str | None) -> tuple[Outcome, 
         return outcome, None
     except (ValueError, TypeError, KeyError, IndexError, RecursionError, AttributeError):
         return Died("the sandboxed process returned a malformed message"), None
+
+
+def read_answers(data: bytes | bytearray, job: BatchJob) -> list[tuple[Outcome, Trace | None]]:
+    """Returns outcomes and traces of the first calls of a batch: all before a bad answer."""
+    if parsed_size(data) > MAX_PARSED:
+        return []
+    found: list[tuple[Outcome, Trace | None]] = []
+    traced = None if job.trace is None else job.program
+    begin = 0
+    while begin + HEAD <= len(data) and len(found) < len(job.calls):
+        end = begin + HEAD + int.from_bytes(data[begin : begin + HEAD], "big")
+        answer = read_answer(data[begin:end], traced)
+        if isinstance(answer[0], Died):  # malformed, or not whole
+            break
+        found.append(answer)
+        begin = end
+    return found
 
 
 def parse_answer(data: bytes | bytearray) -> Any:

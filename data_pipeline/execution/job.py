@@ -91,6 +91,18 @@ class CallJob(_TracedJob):
 
 
 @dataclass(frozen=True)
+class BatchJob(_TracedJob):
+    """Makes calls of one program one after another in one process (`guest.batch`)."""
+
+    mode = "batch"
+
+    calls: tuple[str, ...]
+
+    def message(self) -> dict[str, Any]:
+        return {**super().message(), "calls": self.calls}
+
+
+@dataclass(frozen=True)
 class FunctionJob(_TracedJob):
     """Calls the function `name` with values."""
 

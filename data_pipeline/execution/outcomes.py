@@ -70,10 +70,12 @@ class Result:
     tier:            "A", "B" or "C", see `tiers`
     cpu_seconds:     user and system time of the sample's process
     wall_seconds:    measured by the worker
-    peak_bytes:      peak resident memory of the process (of the whole batch in batch mode)
+    peak_bytes:      peak resident memory of the process
     deterministic:   whether a second run had the same outcome and output; None without one
     trace:           None unless requested
     tries:           number of workers used (2: the first was killed)
+
+    Time and memory are those of the process, which `Sandbox.run_calls` shares among calls.
     """
 
     outcome: Outcome

@@ -11,17 +11,19 @@ import json
 import os
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 from data_pipeline.errors import UserError
 from data_pipeline.execution import tiers
-from data_pipeline.execution.answers import read_answer
+from data_pipeline.execution.answers import read_answer, read_answers
 from data_pipeline.execution.channel import Report, Run
 from data_pipeline.execution.job import (
+    BatchJob,
     BodyJob,
+    CallJob,
     Job,
     Limits,
     ScriptJob,
@@ -55,7 +57,8 @@ class Sandbox:
     """A pool of workers of the strongest tier that this machine can start (or of `tier`).
 
     Raises SandboxUnavailable if it can start none.
-    workers: number of processes, one per core by default. allow_weak: admit tier C.
+    workers: number of processes, one per core by default. allow_weak: admit tier C. probed: the
+    tier of another sandbox whose setup differs in nothing that isolates.
     """
 
     def __init__(
@@ -66,9 +69,10 @@ class Sandbox:
         workers: int | None = None,
         limits: Limits | None = None,
         setup: Setup | None = None,
+        probed: tiers.TierChoice | None = None,
     ):
         self.setup = setup or Setup()
-        self._found = tiers.probe(self.setup, tier, allow_weak)
+        self._found = probed or tiers.probe(self.setup, tier, allow_weak)
         self.tier = self._found.tier
         self.limits = limits or Limits()
         self.workers = workers or len(os.sched_getaffinity(0))
@@ -113,8 +117,7 @@ class Sandbox:
             if number not in self._twins:
                 hash_seed = self.setup.hash_seed + TWIN_HASH_SEED + number
                 self._twins[number] = Sandbox(
-                    tier=self.tier,
-                    allow_weak=self.tier == "C",
+                    probed=self._found,
                     workers=self.workers,
                     limits=self.limits,
                     setup=replace(self.setup, hash_seed=hash_seed),
@@ -177,6 +180,51 @@ class Sandbox:
             yield waiting.get().result()
             ahead -= 1
 
+    def run_calls(
+        self, program: str, calls: Sequence[str], trace: TraceLimits | None = None
+    ) -> list[Result]:
+        """Returns the results of calls of one program, in their order, for building data.
+
+        Calls share processes as long as that changes no result (`guest.batch`). A program that is
+        bent on it can let one of its calls spoil another: to score programs, use `map`.
+        """
+        size = max(1, -(-len(calls) // self.workers))
+        parts = [tuple(calls[at : at + size]) for at in range(0, len(calls), size)]
+        jobs = [BatchJob(program, part, trace=trace) for part in parts]
+        results = [self._threads.submit(self._run_batch, job) for job in jobs]
+        return [result for part in results for result in part.result()]
+
+    def _run_batch(self, batch: BatchJob) -> list[Result]:
+        results: list[Result] = []
+        while left := batch.calls[len(results) :]:
+            answered, stopped = [], True
+            if len(left) > 1 and _check_size(batch) is None:
+                answered, stopped = self._start_batch(replace(batch, calls=left))
+            results += answered
+            if stopped and (left := batch.calls[len(results) :]):
+                results.append(self.run(CallJob(batch.program, left[0], trace=batch.trace)))
+        return results
+
+    def _start_batch(self, batch: BatchJob) -> tuple[list[Result], bool]:
+        """Returns results of the batch's first calls, and whether the next must have a process.
+
+        It must if it passed a limit or died: then it is judged by what it does alone.
+        """
+        report, tries = self._pool.run(Run(batch.request(), self.limits))
+        if isinstance(report, str):
+            return [], True
+        if report.ended is not None and report.ended[1] == "output":  # whose, is not known
+            return [], True
+        stdout = [report.stdout]  # only the first call writes any
+        results = [
+            Result(
+                outcome, stdout.pop() if stdout else "", self.tier,
+                report.cpu, report.wall, report.peak, trace=trace, tries=tries,
+            )
+            for outcome, trace in read_answers(report.answer, batch)
+        ]  # fmt: skip
+        return results, report.ended is not None or not results
+
     # ---- the worker's side
 
     def _run(self, job: Job, perturb: int = 0) -> Result:
@@ -219,6 +267,8 @@ def _check_size(job: Job) -> BadInput | None:
         text = getattr(job, name, None)
         if text is not None and len(text) > MAX_TEXT:
             return BadInput("syntax", f"the {name} is longer than {MAX_TEXT} characters")
+    if sum(map(len, getattr(job, "calls", ()))) > MAX_TEXT:
+        return BadInput("syntax", f"the calls are longer than {MAX_TEXT} characters")
     return None
 
 

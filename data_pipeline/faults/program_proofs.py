@@ -15,7 +15,6 @@ repaired   -                   -              the edits claimed before make the 
 """
 
 import ast
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from data_pipeline.claims import Claim
@@ -60,7 +59,10 @@ def _dump(node: ast.AST) -> str:
 
 
 def _replaced(tree: ast.Module, old: str, new: ast.expr, line: int) -> Iterator[ast.Module]:
-    """Yields the program with an expression put for each like `old` that starts on the line."""
+    """Yields the program with an expression put for each like `old` that starts on the line.
+
+    It is the same tree each time, which keeps the new expression until the next is asked for.
+    """
     for parent in ast.walk(tree):
         for name, field in ast.iter_fields(parent):
             places = enumerate(field) if isinstance(field, list) else [(None, field)]
@@ -68,7 +70,7 @@ def _replaced(tree: ast.Module, old: str, new: ast.expr, line: int) -> Iterator[
                 is_it = isinstance(node, ast.expr) and node.lineno == line and _dump(node) == old
                 if is_it:
                     _put(parent, name, index, new)
-                    yield copy.deepcopy(tree)
+                    yield tree
                     _put(parent, name, index, node)
 
 

@@ -3,7 +3,7 @@
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from random import Random
@@ -60,7 +60,7 @@ def faults(
         return Faults((), Counter({"the program does not parse": 1}))
     types = types_of(cases)
     fitting = (one for one in made if not mistakes_type(seed.code, one, types))
-    variants = list(islice(fitting, VARIANTS_PER_FAULT * limit))
+    variants = islice(fitting, VARIANTS_PER_FAULT * limit)
     return faults_of(
         seed, cases, variants, sandbox, random=random, limit=limit, max_characters=max_characters
     )
@@ -69,7 +69,7 @@ def faults(
 def faults_of(
     seed: Seed,
     cases: Sequence[Case],
-    variants: Sequence[Mutant],
+    variants: Iterable[Mutant],
     sandbox: Sandbox,
     *,
     random: Random,
@@ -82,31 +82,21 @@ def faults_of(
     kept: list[Fault] = []
     crashes = 0
     if not tests:
-        refused["no test to fail"] += len(variants)
+        refused["no test to fail"] += sum(1 for _ in variants)
         return Faults((), refused)
-    waves = (variants[at : at + 2 * limit] for at in range(0, len(variants), 2 * limit))
-    for wave in waves:
+    for variant in variants:
         if len(kept) == limit:
             break
-        jobs = [
-            call_job(variant.text, case.call, trace=RUN_LIMITS)
-            for variant in wave
-            for case in tests
-        ]
-        results = list(sandbox.map(jobs))
-        for number, variant in enumerate(wave):
-            if len(kept) == limit:
-                break
-            at = number * len(tests)
-            runs = list(zip(tests, jobs[at:], results[at : at + len(tests)], strict=False))
-            found = _try_variant(seed, tests, variant, runs, sandbox, random, max_characters)
-            if isinstance(found, str):
-                refused[found] += 1
-            elif found[1] and crashes >= (limit + 1) // 2:
-                refused["enough faults that end in an exception"] += 1
-            else:
-                kept.append(found[0])
-                crashes += found[1]
+        results = sandbox.run_calls(variant.text, [case.call for case in tests], RUN_LIMITS)
+        runs = list(zip(tests, results, strict=True))
+        found = _try_variant(seed, tests, variant, runs, sandbox, random, max_characters)
+        if isinstance(found, str):
+            refused[found] += 1
+        elif found[1] and crashes >= (limit + 1) // 2:
+            refused["enough faults that end in an exception"] += 1
+        else:
+            kept.append(found[0])
+            crashes += found[1]
     return Faults(tuple(kept), refused)
 
 
@@ -130,7 +120,7 @@ def _visible_tests(seed: Seed, cases: Sequence[Case], refused: Counter[str]) -> 
     return sorted(tests, key=lambda case: len(case.trace.events))[:MAX_TESTS]
 
 
-Run = tuple[Case, CallJob, Result]
+Run = tuple[Case, Result]
 
 
 def _try_variant(
@@ -143,31 +133,32 @@ def _try_variant(
     max_characters: int,
 ) -> tuple[Fault, bool] | str:
     """Returns (the fault, whether its run ends in an exception), or the reason for none."""
-    failed = [run for run in runs if not _passes(run[0], run[2])]
+    failed = [run for run in runs if not _passes(*run)]
     if not failed:
         return "passes every visible test"
     told = [
         run
         for run in failed
-        if run[2].trace is not None and _is_machine_independent(run[2].outcome)
+        if run[1].trace is not None and _is_machine_independent(run[1].outcome)
     ]
     if not told:
-        outcome = failed[0][2].outcome
-        kind = outcome.kind if isinstance(outcome, Limit) else failed[0][2].kind
+        outcome = failed[0][1].outcome
+        kind = outcome.kind if isinstance(outcome, Limit) else failed[0][1].kind
         return f"its run cannot be traced: {kind}"
     # Prefer short runs that end: they make the best lessons.
-    told.sort(key=lambda run: (isinstance(run[2].outcome, Limit), len(run[2].trace.events)))  # type: ignore[union-attr]
+    told.sort(key=lambda run: (isinstance(run[1].outcome, Limit), len(run[1].trace.events)))  # type: ignore[union-attr]
     reason = ""
-    outcomes = [result.outcome for _, _, result in runs]
-    told = [run for run in told if not is_obvious(variant, run[2].outcome, outcomes)]
+    outcomes = [result.outcome for _, result in runs]
+    told = [run for run in told if not is_obvious(variant, run[1].outcome, outcomes)]
     if not told:
         return "an error that its first run shows"
-    for case, job, result in told[:3]:
+    for case, result in told[:3]:
         assert result.trace is not None
         found = _build_fault(seed, tests, variant, case, result.trace, random, max_characters)
         if isinstance(found, str):
             reason = reason or found
             continue
+        job = call_job(variant.text, case.call, trace=RUN_LIMITS)
         if not _is_reproducible(job, result.trace, sandbox):
             return "its runs differ"
         return found, isinstance(result.outcome, Raised)

@@ -7,9 +7,11 @@ runs: operators, subscripts, and builtins and methods of builtin values without 
 import ast
 import builtins
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.source.syntax import dump_node
 from data_pipeline.tracing.rendering import render
 
 _MOST_ITEMS = 2000
@@ -189,6 +191,7 @@ def _refuse_large(node: ast.expr, known: Arithmetic) -> None:
         raise Unknown
 
 
+@lru_cache(maxsize=4096)
 def count_operations(node: ast.AST) -> int:
     return sum(isinstance(part, _OPERATIONS) for part in parts_of(node))
 
@@ -258,8 +261,8 @@ def told_parts(node: ast.expr, known: Arithmetic, most: int) -> list[ast.expr]:
 
     collect(node)
     found = [part for part in found if known.text(part) is not None]
-    texts = {ast.dump(part): part for part in found}  # each once, where it comes last
-    return [part for part in found if texts[ast.dump(part)] is part][-most:]
+    texts = {dump_node(part): part for part in found}  # each once, where it comes last
+    return [part for part in found if texts[dump_node(part)] is part][-most:]
 
 
 def is_plain(node: ast.expr) -> bool:

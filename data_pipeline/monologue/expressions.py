@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from data_pipeline.claims import Claim, Place
 from data_pipeline.monologue.arithmetic import (
@@ -17,6 +18,7 @@ from data_pipeline.monologue.arithmetic import (
 from data_pipeline.monologue.program import Program
 from data_pipeline.monologue.speech import Clause, Join, Part, Speaker
 from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.source.syntax import nodes_of
 from data_pipeline.tracing.replay import Occurrence, Replay
 
 _COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
@@ -119,10 +121,10 @@ class ExpressionNarrator:
         """Returns names whose value may change while the line runs."""
         if node is None:
             return set()
-        unsafe = {n.target.id for n in ast.walk(node) if isinstance(n, ast.NamedExpr)}
+        unsafe = {n.target.id for n in nodes_of(node) if isinstance(n, ast.NamedExpr)}
         statement = self.program.statement(here.event)
         whole = node if statement is None else statement
-        if any(self._may_change(part) for part in ast.walk(whole)):
+        if any(self._may_change(part) for part in nodes_of(whole)):
             for name in here.event.changed:
                 if _is_mutable(self.run.value(here.event.frame, name, here.at - 1)):
                     unsafe.add(name)
@@ -224,7 +226,7 @@ class ExpressionNarrator:
 
         Gives its variable, what its condition comes to, and the item that it gives.
         """
-        found = [n for n in ast.walk(node) if isinstance(n, _COMPREHENSIONS)]
+        found = [n for n in nodes_of(node) if isinstance(n, _COMPREHENSIONS)]
         if len(found) != 1 or len(found[0].generators) != 1:
             return []
         generator = found[0].generators[0]
@@ -314,20 +316,22 @@ def header_parts(statement: ast.stmt) -> Iterator[ast.expr]:
             yield child
 
 
-def free_names(node: ast.AST) -> list[str]:
+@lru_cache(maxsize=4096)
+def free_names(node: ast.AST) -> tuple[str, ...]:
     """Returns the variables that an expression reads, without those that it binds itself."""
     bound = {
         name.id
-        for part in ast.walk(node)
+        for part in nodes_of(node)
         if isinstance(part, ast.comprehension)
-        for name in ast.walk(part.target)
+        for name in nodes_of(part.target)
         if isinstance(name, ast.Name)
     }
-    bound |= {a.arg for part in ast.walk(node) if isinstance(part, ast.arguments)
+    bound |= {a.arg for part in nodes_of(node) if isinstance(part, ast.arguments)
               for a in (*part.posonlyargs, *part.args, *part.kwonlyargs)}  # fmt: skip
     read = [
         part
-        for part in ast.walk(node)
+        for part in nodes_of(node)
         if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load) and part.id not in bound
     ]
-    return [part.id for part in sorted(read, key=lambda part: (part.lineno, part.col_offset))]
+    read.sort(key=lambda part: (part.lineno, part.col_offset))
+    return tuple(part.id for part in read)

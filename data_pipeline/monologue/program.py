@@ -2,26 +2,33 @@
 
 import ast
 from collections.abc import Mapping
+from functools import lru_cache
 
 from data_pipeline.claims import Place
 from data_pipeline.monologue.wording import Source, shorten_value
 from data_pipeline.source.literals import is_literal
+from data_pipeline.source.syntax import nodes_of
 from data_pipeline.tracing.events import Event
 from data_pipeline.tracing.replay import Occurrence, Replay
 
 _MOST_CALL = 60
 
 
-class Program:
-    def __init__(self, run: Replay):
-        self.run = run
-        self.source = Source(run.trace.program)
+@lru_cache(maxsize=64)
+def _read_tree(tree: ast.Module) -> "_Parts":
+    return _Parts(tree)
+
+
+class _Parts:
+    """The clauses and statements of a program by line, its definitions by name, and its globals."""
+
+    def __init__(self, tree: ast.Module):
         self.handlers: dict[int, ast.ExceptHandler] = {}
         self.cases: dict[int, ast.match_case] = {}
         self.at_line: dict[int, list[ast.stmt]] = {}
-        self.globals = _globals(run.tree)
-        self._definitions: dict[str, list[ast.FunctionDef]] = {}
-        self._read(run.tree, "")
+        self.globals = _globals(tree)
+        self.definitions: dict[str, list[ast.FunctionDef]] = {}
+        self._read(tree, "")
 
     def _read(self, node: ast.AST, prefix: str) -> None:
         for child in ast.iter_child_nodes(node):
@@ -33,11 +40,20 @@ class Program:
             if isinstance(child, ast.match_case):
                 self.cases[child.pattern.lineno] = child
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-                self._definitions.setdefault(prefix + child.name, []).append(child)  # type: ignore
+                self.definitions.setdefault(prefix + child.name, []).append(child)  # type: ignore
                 inner = f"{prefix}{child.name}.<locals>."
             elif isinstance(child, ast.ClassDef):
                 inner = f"{prefix}{child.name}."
             self._read(child, inner)
+
+
+class Program:
+    def __init__(self, run: Replay):
+        self.run = run
+        self.source = Source(run.trace.program)
+        parts = _read_tree(run.tree)
+        self.handlers, self.cases, self.at_line = parts.handlers, parts.cases, parts.at_line
+        self.globals, self._definitions = parts.globals, parts.definitions
 
     # ---- statements
 
@@ -87,7 +103,7 @@ class Program:
     def is_generator(self, frame: int) -> bool:
         function = self.definition(self.run.events[self.run.frames[frame][0]])
         return function is not None and any(
-            isinstance(node, ast.Yield | ast.YieldFrom) for node in ast.walk(function)
+            isinstance(node, ast.Yield | ast.YieldFrom) for node in nodes_of(function)
         )
 
     def call_text(self, call: Event) -> str | None:

@@ -121,7 +121,7 @@ class LineNarrator(AssignmentNarrator, ControlNarrator):
 
     def _held_return(self, here: Occurrence) -> ast.expr | None:
         """Returns the value of the `return` that a `finally` block held back."""
-        for block in ast.walk(self.run.tree):
+        for block in self.run.nodes:
             if not (isinstance(block, ast.Try) and block.finalbody):
                 continue
             first, last = block.finalbody[0].lineno, block.finalbody[-1].end_lineno or 0

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from data_pipeline.seeds.reading import PYTHON, statements_within
-from data_pipeline.seeds.screening import MODULES, has_attribute
+from data_pipeline.seeds.screening import has_attribute
+from data_pipeline.source.pure_modules import MODULES
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Iterable
 from functools import lru_cache
 
-from data_pipeline.seeds.screening import MODULES
+from data_pipeline.source.pure_modules import MODULES
 
 _ARITHMETIC: dict[type[ast.AST], str] = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "truediv", ast.FloorDiv: "floordiv",

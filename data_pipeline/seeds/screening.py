@@ -8,42 +8,9 @@ import builtins
 import importlib
 from collections.abc import Iterator, Mapping
 
+from data_pipeline.source.pure_modules import MODULES, PARTS
 from data_pipeline.source.scopes import find_uses
 
-# Pure modules of the standard library.
-MODULES = frozenset(
-    """
-    abc array base64 binascii bisect cmath collections collections.abc colorsys contextlib copy
-    dataclasses datetime decimal difflib enum fnmatch fractions functools graphlib heapq html
-    html.entities
-    itertools json keyword math numbers operator posixpath re reprlib shlex statistics string
-    stringprep
-    struct textwrap types typing unicodedata urllib.parse zlib
-    """.split()  # noqa: SIM905
-)
-# Modules of which only some attributes only compute.
-_PARTS: Mapping[str, frozenset[str]] = {
-    "sys": frozenset(
-        {
-            "maxsize",
-            "maxunicode",
-            "float_info",
-            "int_info",
-            "hash_info",
-            "version_info",
-            "hexversion",
-            "intern",
-            "byteorder",
-        }
-    ),
-    "random": frozenset({"Random"}),  # with a seed, which `check_statement` sees to
-    "queue": frozenset({"Queue", "LifoQueue", "PriorityQueue", "SimpleQueue", "Empty", "Full"}),
-    "io": frozenset({"StringIO", "BytesIO"}),
-    "threading": frozenset({"Lock", "RLock"}),
-    "calendar": frozenset({"isleap", "leapdays", "monthrange", "weekday"}),
-    "warnings": frozenset({"warn"}),
-    "pprint": frozenset({"pformat", "saferepr", "isreadable", "isrecursive"}),
-}
 _DENIED_IMPORTS = frozenset(
     {
         ("types", "CodeType"),
@@ -108,8 +75,8 @@ def check_import(module: str, attribute: str | None) -> None:
     """Raises ScreeningError for an import outside the allow-list."""
     if module == "__future__":
         return
-    if module in _PARTS:  # attributes of a whole module are checked one by one
-        if attribute is not None and attribute not in _PARTS[module]:
+    if module in PARTS:  # attributes of a whole module are checked one by one
+        if attribute is not None and attribute not in PARTS[module]:
             raise ScreeningError("foreign import", f"{module}.{attribute}")
         return
     if module not in MODULES or (module, attribute) in _DENIED_IMPORTS:
@@ -140,7 +107,7 @@ def check_statement(statement: ast.stmt) -> None:
             case ast.Attribute(attr=attribute) if attribute in _DENIED_ATTRIBUTES:
                 raise ScreeningError("dynamic code", attribute)
             case ast.Attribute(value=ast.Name(id=module), attr=attribute) if (
-                attribute not in _PARTS.get(module, {attribute})
+                attribute not in PARTS.get(module, {attribute})
             ):
                 raise ScreeningError("foreign import", f"{module}.{attribute}")
             case ast.Call(args=[], keywords=[]) if _name_called(node) == "Random":
@@ -164,7 +131,7 @@ def check_statement(statement: ast.stmt) -> None:
 
 def check_alias(module: str, alias: str | None) -> None:
     """Raises ScreeningError for another name of a module whose attributes are checked by name."""
-    if module in _PARTS and alias not in (None, module):
+    if module in PARTS and alias not in (None, module):
         raise ScreeningError("foreign import", f"{module} as {alias}")
 
 

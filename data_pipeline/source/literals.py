@@ -4,11 +4,13 @@ import ast
 import re
 import warnings
 from collections import Counter, OrderedDict, defaultdict, deque
+from functools import lru_cache
 from typing import Any
 
 from data_pipeline.source.constructed import Constructed, collection_of
 
 MAX_CHARACTERS = 20_000
+_SHORT = 200  # characters of a text whose tree is kept
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
 _STRING = re.compile(r"""[bBrR]{0,2}('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")""")
 _ATOM = re.compile(
@@ -29,11 +31,18 @@ def parse_literal(text: str) -> Any:
             f"expected a literal of at most {MAX_CHARACTERS} characters, got {len(text)}"
         )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an invalid escape such as "\d" is still a value
-            return ast.literal_eval(text)
+        return ast.literal_eval(_parse_short(text) if len(text) <= _SHORT else _parse(text))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise LiteralError(f"not a Python literal: {text[:80]!r}") from error
+
+
+def _parse(text: str) -> ast.Expression:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an invalid escape such as "\d" is still a value
+        return ast.parse(text, mode="eval")
+
+
+_parse_short = lru_cache(maxsize=4096)(_parse)  # the values of a run are parsed again and again
 
 
 def is_literal(text: str) -> bool:

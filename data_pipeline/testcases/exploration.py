@@ -9,7 +9,6 @@ from typing import Any
 from data_pipeline.execution.guest.values import Malformed
 from data_pipeline.execution.outcomes import Limit, Result, Value
 from data_pipeline.execution.service import (
-    Job,
     Limits,
     Sandbox,
     TraceLimits,
@@ -219,14 +218,12 @@ class _Search:
             # Use small rounds while runs are being stopped: each takes its full time limit.
             size = _ROUND if not self.stopped_count() else _PROBE
             now, pending = pending[:size], pending[size:]
-            results = self.sandbox.map(self.job(text) for _, text in now)
+            texts = [text for _, text in now]
+            results = self.sandbox.run_calls(self.seed.code, texts, TRACE_LIMITS)
             for (arguments, text), result in zip(now, results, strict=True):
                 new += self.record_run(arguments, text, result)
         # After coverage is complete, new outputs still count as progress.
         return new > 0 or (self.is_covered() and len(self.distinct_outputs()) > before)
-
-    def job(self, call: str) -> Job:
-        return call_job(self.seed.code, call, trace=TRACE_LIMITS)
 
     def record_run(self, arguments: Arguments, call: str, result: Result) -> int:
         """Records a run; returns a count of what it was the first to reach."""
@@ -366,7 +363,12 @@ class _Search:
         """Returns the runs that repeat in a twin of the sandbox, in another order."""
         backwards = list(reversed(runs))
         twin = self.sandbox.twin(number) if runs else self.sandbox
-        results = twin.map(self.job(run.case.call) for run in backwards)
+        calls = [run.case.call for run in backwards]
+        results: Iterable[Result]
+        if number:
+            results = twin.run_calls(self.seed.code, calls, TRACE_LIMITS)
+        else:  # what is kept has been alone in a process once
+            results = twin.map(call_job(self.seed.code, call, trace=TRACE_LIMITS) for call in calls)
         same = [
             run
             for run, result in zip(backwards, results, strict=True)

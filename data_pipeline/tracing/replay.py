@@ -11,7 +11,8 @@ import functools
 from collections.abc import Iterator, Mapping
 
 from data_pipeline.tracing import Event, Trace
-from data_pipeline.tracing.parts import Part, first_line, parse_parts
+from data_pipeline.tracing.layout import layout_of
+from data_pipeline.tracing.parts import Part
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,37 +80,17 @@ class Occurrence:
 class Replay:
     """Indexes the states of a trace: `value(frame, name, at)` is the text after event `at`.
 
-    statements: line -> the first statement that starts on it; `statement_of` tells several apart
+    statements and its like: see `Layout`; `statement_of` tells several of a line apart
     by_line:    line -> executions of all its parts, in order
     """
 
     def __init__(self, trace: Trace):
         self.trace = trace
         self.events = trace.events
-        self.tree = _parse(trace.program)
-        self.statements: dict[int, ast.stmt] = {}
-        self.starts: dict[int, int] = {}  # any line of a statement -> its first line
-        self.loops: dict[int, tuple[int, int]] = {}  # header -> first and last line of the body
-        self.functions: dict[str, ast.FunctionDef] = {}
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.stmt):
-                self.statements.setdefault(node.lineno, node)
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                self.functions.setdefault(node.name, node)
-            if isinstance(node, ast.For | ast.While | ast.AsyncFor):
-                self.loops[node.lineno] = (node.body[0].lineno, node.body[-1].end_lineno or 0)
-        for node in sorted(self.statements.values(), key=lambda node: node.lineno):
-            last = node.end_lineno or node.lineno
-            if isinstance(body := getattr(node, "body", None), list) and body:
-                last = max(node.lineno, body[0].lineno - 1)
-            for line in range(node.lineno, last + 1):
-                self.starts[line] = node.lineno
-        self.parts = parse_parts(self.tree, trace.program)
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.ExceptHandler | ast.match_case):
-                first = first_line(node)
-                for line in range(first, max(first + 1, node.body[0].lineno)):
-                    self.starts[line] = first
+        layout = layout_of(trace.program)
+        self.tree, self.nodes, self.parts = layout.tree, layout.nodes, layout.parts
+        self.statements, self.starts = layout.statements, layout.starts
+        self.loops, self.functions = layout.loops, layout.functions
         self.moments = tuple(moments(trace))
         self.names = {name for e in self.events if e.kind != "step" for name in e.changed}
         self._events_of: dict[int, list[int]] = {}  # frame -> its events
@@ -251,10 +232,3 @@ class State:
     def get(self, name: str) -> str | None:
         text = self.run.value(self.frame, name, self.at)
         return self.run.constants.get(name) if text is None else text
-
-
-def _parse(program: str) -> ast.Module:
-    try:
-        return ast.parse(program)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ast.Module([], [])

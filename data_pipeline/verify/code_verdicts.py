@@ -1,9 +1,11 @@
 """Judges what a text says about the code of a line: which line calls `pop`, which tests `x > 2`."""
 
 import ast
+import functools
 import re
 
 from data_pipeline.pyx.prompts import FIRST_LABEL
+from data_pipeline.source.syntax import dump_node
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.evaluation import Unknown, evaluate
@@ -121,12 +123,13 @@ class CodeVerdicts:
         defined = {s.name for s in self.run.statements.values() if isinstance(s, functions)}
         if name in defined:
             wanted = None  # to name a function is not to call it
+        text = None if wanted is None else ast.dump(wanted)
         found = set()
         for line, statement in self.run.statements.items():
             if isinstance(statement, ast.FunctionDef | ast.ClassDef):
                 continue
             for node in own_nodes(statement):
-                if (wanted is not None and ast.dump(node) == ast.dump(wanted)) or (
+                if (type(node) is type(wanted) and dump_node(node) == text) or (
                     name is not None and _calls_name(node, name)
                 ):
                     found.add(line)
@@ -170,15 +173,17 @@ def _is_test(run: Replay, here: Occurrence) -> bool:
     return isinstance(run.statement_of(here.event), ast.If | ast.While)
 
 
-def own_nodes(statement: ast.stmt):
-    """Yields the nodes of a statement without those of its body."""
-    yield statement
+@functools.lru_cache(maxsize=4096)
+def own_nodes(statement: ast.stmt) -> tuple[ast.AST, ...]:
+    """Returns the nodes of a statement without those of its body."""
+    found: list[ast.AST] = [statement]
     for field, value in ast.iter_fields(statement):
         if field in ("body", "orelse", "handlers", "finalbody", "cases"):
             continue
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, ast.AST):
-                yield from ast.walk(item)
+                found += ast.walk(item)
+    return tuple(found)
 
 
 def _parse(code: str) -> ast.AST | None:

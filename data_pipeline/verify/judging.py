@@ -50,7 +50,7 @@ class ClaimJudge:
         self.operands = OperandVerdicts(run, self.values.pools)
         self.steps = StepVerdicts(run, self.values, self.body_of)
         self._cache: dict[tuple, Verdict] = {}
-        loops = [n.target for n in ast.walk(run.tree) if isinstance(n, ast.comprehension)]
+        loops = [n.target for n in run.nodes if isinstance(n, ast.comprehension)]
         self.comprehended = {
             node.id for loop in loops for node in ast.walk(loop) if isinstance(node, ast.Name)
         }

@@ -65,17 +65,15 @@ class Code:
     def __init__(self, run: Replay):
         self.tree = run.tree
         self.actions = list_actions(run.tree)
-        self.names = {n.id for n in ast.walk(run.tree) if isinstance(n, ast.Name)}
+        self.names = {n.id for n in run.nodes if isinstance(n, ast.Name)}
         self.definitions: dict[str, list[ast.expr]] = {}
         self.writes: dict[str, list[int]] = {}  # name -> lines that bind or mutate it
-        for node in ast.walk(run.tree):
+        for node in run.nodes:
             for name, value in _bound(node):
                 self.writes.setdefault(name, []).append(getattr(node, "lineno", 0))
                 if value is not None:
                     self.definitions.setdefault(name, []).append(value)
-        self.parents = {
-            child: node for node in ast.walk(run.tree) for child in ast.iter_child_nodes(node)
-        }
+        self.parents = {child: node for node in run.nodes for child in ast.iter_child_nodes(node)}
         self.function = _main_function(run)
         arguments = self.function.args if self.function else None
         given = [*arguments.posonlyargs, *arguments.args] if arguments else []

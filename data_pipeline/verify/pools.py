@@ -136,7 +136,7 @@ class Pools:
         pool.add(self.arguments.texts)
         for text in list(pool.texts):
             pool.add(_elements(text))
-        for node in ast.walk(self.run.tree):
+        for node in self.run.nodes:
             if isinstance(node, ast.Constant):
                 pool.add([render(node.value)])
         return pool

@@ -104,7 +104,7 @@ class ProgramClaims:
     def wording(self) -> Wording:
         given = self.variations.given
         changing = self._witness.changing
-        names = {n.id for n in ast.walk(self.run.tree) if isinstance(n, ast.Name)} - set(given)
+        names = {n.id for n in self.run.nodes if isinstance(n, ast.Name)} - set(given)
         found = {name: definition_of(self._witness, name) for name in sorted(names)}
         definitions = {n: c for n, c in found.items() if c and not _names(c) & changing
                        and _names(c) - set(given) <= _BUILT_IN}  # fmt: skip
@@ -186,7 +186,7 @@ class ProgramClaims:
             told = ast.dump(ast.parse(value.strip(" `."), mode="eval").body)
         except (SyntaxError, ValueError):
             return False
-        returns = (node for node in ast.walk(self.run.tree) if isinstance(node, ast.Return))
+        returns = (node for node in self.run.nodes if isinstance(node, ast.Return))
         return told in {ast.dump(node.value) for node in returns if node.value is not None}
 
     # ---- trying

@@ -4,6 +4,8 @@ import ast
 import functools
 from collections.abc import Iterator
 
+from data_pipeline.source import syntax
+from data_pipeline.source.syntax import nodes_of
 from data_pipeline.tracing import Event
 from data_pipeline.tracing.rendering import render
 from data_pipeline.tracing.replay import Occurrence, Replay
@@ -152,7 +154,7 @@ class ValueVerdicts:
         statement, wanted = self.run.statement_of(here.event), dump_expression(expression)
         return statement is not None and any(
             dump_node(part) == wanted
-            for node in ast.walk(statement)
+            for node in nodes_of(statement)
             if isinstance(node, _COMPREHENSIONS) and _binds(node) & _names(expression)
             for part in _parts_of_turns(node)
         )
@@ -306,7 +308,7 @@ def dump_expression(expression: str) -> str | None:
 
 def dump_node(node: ast.AST) -> str | None:
     try:
-        return ast.dump(node)
+        return syntax.dump_node(node)
     except RecursionError:
         return None
 
@@ -326,12 +328,12 @@ _COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 def _binds(node: ast.AST) -> set[str]:
     """Returns the variables of a comprehension."""
     assert isinstance(node, _COMPREHENSIONS)
-    targets = (part for one in node.generators for part in ast.walk(one.target))
+    targets = (part for one in node.generators for part in nodes_of(one.target))
     return {part.id for part in targets if isinstance(part, ast.Name)}
 
 
 def _parts_of_turns(node: ast.AST) -> Iterator[ast.AST]:
     """Yields what a comprehension computes in each turn: all but its first iterable."""
     assert isinstance(node, _COMPREHENSIONS)
-    outside = set(ast.walk(node.generators[0].iter))
-    yield from (part for part in ast.walk(node) if part is not node and part not in outside)
+    outside = set(nodes_of(node.generators[0].iter))
+    yield from (part for part in nodes_of(node) if part is not node and part not in outside)

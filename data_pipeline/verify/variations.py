@@ -302,7 +302,7 @@ class Variations:
         return []
 
     def _constants(self) -> list[str]:
-        texts = [n.value for n in ast.walk(self.run.tree) if isinstance(n, ast.Constant)]
+        texts = [n.value for n in self.run.nodes if isinstance(n, ast.Constant)]
         return [text for text in texts if isinstance(text, str) and 0 < len(text) < 10][:5]
 
     def _state(self, arguments: Mapping[str, Any]) -> Any:

@@ -8,6 +8,7 @@ Standard library only: this file runs inside the sandbox.
 """
 
 import datetime
+import decimal
 import os
 import random
 import selectors
@@ -40,14 +41,17 @@ class Clock:
 clock = Clock()
 _entropy = random.Random(SEED)
 _real_seed = random.Random.seed
+_set_context = decimal.setcontext
+_ARITHMETIC = decimal.DefaultContext  # which is copied
 
 
 def reset() -> None:
-    """Resets clock and randomness to the state at the start of a run."""
+    """Resets clock, randomness and arithmetic to the state at the start of a run."""
     clock.now = START_NS
     _entropy.__class__ = random.Random
     _real_seed(_entropy, SEED)
     random.seed(SEED)
+    _set_context(_ARITHMETIC)
 
 
 def install(threads: bool = False) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import sys
 import types
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from data_pipeline.execution.guest import values
@@ -21,6 +22,7 @@ MAX_MESSAGE = 2000
 """Maximum characters of an exception's message; the rest is cut."""
 
 
+@lru_cache(maxsize=1)  # for the calls of a batch
 def compile_source(source: str) -> types.CodeType:
     """Compiles a program. Raises CallError("syntax") with the line at fault."""
     try:

@@ -30,6 +30,7 @@ from data_pipeline.execution.guest import (
     seccomp,  # takes the clock before it is replaced
     thread_limit,
 )
+from data_pipeline.execution.guest.batch import Batch
 from data_pipeline.execution.guest.messages import (
     ANSWER,
     HEAD,
@@ -302,7 +303,14 @@ class Worker:
 
 def answer_job() -> None:
     """Runs the job of the request and sends its answer, in the sample's process."""
-    answer = jobs.run_job(_take_request())
+    request = _take_request()
+    if request["mode"] == "batch":
+        batch = Batch(request)
+        for job in batch.jobs():  # here, because a program may see how deep its stack begins
+            if not batch.send_answer(jobs.run_job(job)):
+                break
+        return
+    answer = jobs.run_job(request)
     for stream in (sys.stdout, _stdout):
         with contextlib.suppress(BaseException):
             stream.flush()

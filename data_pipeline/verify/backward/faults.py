@@ -298,7 +298,7 @@ class Faults:
 
     def _may_reverse(self) -> bool:
         """Tells whether the program has code that can turn an order round."""
-        for node in ast.walk(self.run.tree):
+        for node in self.run.nodes:
             match node:
                 case ast.Slice(step=step) if step is not None:
                     return True
@@ -327,7 +327,7 @@ class Faults:
 
     def _is_its_way(self, text: str) -> bool:
         """Tells whether what is returned in some case can only be what this run was to return."""
-        returns = [node for node in ast.walk(self.run.tree) if isinstance(node, ast.Return)]
+        returns = [node for node in self.run.nodes if isinstance(node, ast.Return)]
         return len(returns) == 1 or not re.search(r"\b(?:if|when|otherwise|else)\b", text)
 
     def _unmodified(self, text: str) -> Iterator[JudgedClaim]:
@@ -339,7 +339,7 @@ class Faults:
         given = {name: self.witness.arguments[name] for name in names}
         held = {n: t for n, t in given.items() if t[:1] in "[{" and _parsed(t) is not None}
         bound = {
-            node.id for node in ast.walk(self.run.tree)
+            node.id for node in self.run.nodes
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
         }  # fmt: skip
         said = match["name"] or (match["own"] and match["kind"])

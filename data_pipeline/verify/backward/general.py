@@ -77,7 +77,7 @@ class _GeneralLines:
 
     def _simpler(self, sentence: str) -> Iterator[str]:
         """Yields a sentence without "using slicing", and with "both `a` and `b`" told apart."""
-        slices = any(isinstance(node, ast.Slice) for node in ast.walk(self.run.tree))
+        slices = any(isinstance(node, ast.Slice) for node in self.run.nodes)
         plain = _SLICING.sub("", sentence) if slices else sentence
         plain = _BOTH_INTO.sub(r"\1 `\2` into a \4 and \1 `\3` into a \4", plain)
         plain = _BOTH_ARE.sub(r"`\1` is \3 and `\2` is \3", plain)

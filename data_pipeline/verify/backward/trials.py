@@ -210,7 +210,7 @@ def _is_literal(text: str) -> bool:
 def definition_of(witness: Witness, name: str) -> str | None:
     """Returns the code of a local variable's only assignment, if it reads arguments alone."""
     found = []
-    for node in ast.walk(witness.run.tree):
+    for node in witness.run.nodes:
         match node:
             case ast.Assign(targets=[ast.Name(id=own)], value=value) if own == name:
                 found.append((value, ast.unparse(value)))
