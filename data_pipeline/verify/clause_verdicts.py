@@ -18,6 +18,7 @@ from data_pipeline.verify.conditions import (
 from data_pipeline.verify.lexicon import Phrase, Token
 from data_pipeline.verify.matching import TALK_WORDS, Matcher
 from data_pipeline.verify.phrases import Code, atom_in, one_phrase, phrase_fits
+from data_pipeline.verify.returned import without_forestalled
 from data_pipeline.verify.wordlists import word_set
 
 Focus = ast.stmt | frozenset[ast.AST] | None  # a statement, the code that ran there, or all code
@@ -45,8 +46,13 @@ _WORKING = word_set("try attempt perform process handle operate work execute ens
 _CHECKS = word_set("check determine verify test evaluate examine ensure compare")
 
 
-def _focused(focus: ast.stmt) -> frozenset[ast.AST]:
-    """Returns what a step at a statement may speak of; at a `def` line no statement has run yet."""
+def focused_nodes(focus: Focus) -> frozenset[ast.AST] | None:
+    """Returns what a step at a statement may speak of; at a `def` line no statement has run yet.
+
+    None stands for all code.
+    """
+    if not isinstance(focus, ast.stmt):
+        return focus
     if isinstance(focus, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return frozenset()
     return frozenset(ast.walk(focus))
@@ -57,7 +63,7 @@ class ClauseJudge:
 
     def __init__(self, code: Code, tests: Tests, matcher: Matcher, focus: Focus):
         self.code, self.tests, self.matcher = code, tests, matcher
-        self.focus = _focused(focus) if isinstance(focus, ast.stmt) else focus
+        self.focus = focused_nodes(focus)
         self.condition: Condition | None = None
         self.asked: Condition | None = None  # by the latest "checks if"
         self.truth: str | None = None
@@ -100,7 +106,11 @@ class ClauseJudge:
         self.created = clause.verb in _CREATING
         if self.created and self._is_talk(clause):
             return ""
-        return self._judge_action(clause, regions)
+        verdict = self._judge_action(clause, regions)
+        if regions and clause.verb == "return" and verdict == CONFIRMED:
+            sure = [(without_forestalled(yes), no) for yes, no in regions]
+            return verdict if self._judge_action(clause, sure) == CONFIRMED else None
+        return verdict
 
     def _judge_going(self, clause: Clause) -> str | None:
         """Judges "processes each character of `s`": a loop goes over them."""
@@ -190,7 +200,7 @@ class ClauseJudge:
                 return None
             self.condition = self.condition.negated()
             return self.condition
-        if _refers(clause.condition):
+        if refers(clause.condition):
             denied = bool(_DENIALS & set(words)) != (clause.marker in ("unless", "until"))
             asked = self.asked or self._only_test()
             self.condition = asked.negated() if asked and denied else asked
@@ -398,7 +408,7 @@ _DENIALS = word_set("not doesn't isn't aren't don't no false fails unmet")
 _POINTING = word_set("it they so not this that both such these")
 
 
-def _refers(condition: Sequence[Token]) -> bool:
+def refers(condition: Sequence[Token]) -> bool:
     """Tells whether a condition is only pointed at: "it does not", "the condition is met"."""
     words = [token.lower for token in condition]
     if any(token.kind in ("code", "text") and token.text != "True" for token in condition):

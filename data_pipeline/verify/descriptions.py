@@ -11,8 +11,10 @@ import weakref
 from collections.abc import Iterator
 
 from data_pipeline.tracing.replay import Replay
+from data_pipeline.verify.alignment import Aligner
 from data_pipeline.verify.branches import Tests
-from data_pipeline.verify.clause_verdicts import ClauseJudge, Focus
+from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
+from data_pipeline.verify.clause_verdicts import ClauseJudge, Focus, focused_nodes
 from data_pipeline.verify.clauses import split_clauses
 from data_pipeline.verify.matching import Matcher
 from data_pipeline.verify.phrases import (
@@ -94,6 +96,7 @@ class _Reader:
     def __init__(self, run: Replay, code: Code):
         self.run, self.code = run, code
         self.tests, self.matcher = Tests(code), Matcher(code)
+        self.aligner = Aligner(code, self.tests)
 
     def read(self, text: str, focus: Focus) -> Reading:
         claims: list[JudgedClaim] = []
@@ -121,6 +124,23 @@ class _Reader:
     def _read_sentence(self, text: str, focus: Focus) -> Reading:
         if _EMPTY_TALK.match(text):
             return Reading()
+        if focus is None:
+            focus = self.aligner.place(text)
+        read, left = self._read_patterns(text, focus)
+        wrong = any(claim.verdict == CONTRADICTED for claim in read.claims)
+        return read if wrong or not read.unread else self._align(text, left, focus, read)
+
+    def _align(self, text: str, left: str, focus: Focus, read: Reading) -> Reading:
+        """Aligns a sentence that the patterns did not read whole, or what they left of it."""
+        for told in (text, left) if left != text else (text,):
+            said = self.aligner.says_truly(told, focused_nodes(focus))
+            if said is not None:
+                own = (JudgedClaim("code", told, CONFIRMED),) if said else ()
+                return Reading((*read.claims, *own))
+        return read
+
+    def _read_patterns(self, text: str, focus: Focus) -> tuple[Reading, str]:
+        """Returns what the patterns read, and the text without what the first of them took."""
         claims: list[JudgedClaim] = read_table(self.code, text)
         unread: list[str] = []
         if claims:
@@ -144,7 +164,7 @@ class _Reader:
                 unread.append(clause.text)
             elif verdict:
                 claims.append(JudgedClaim("code", clause.text, verdict, judge.truth))
-        return Reading(tuple(claims), tuple(unread))
+        return Reading(tuple(claims), tuple(unread)), text
 
 
 def _sentences(text: str) -> Iterator[str]:

@@ -14,6 +14,7 @@ from data_pipeline.verify.phrases import (
     one_phrase,
     phrase_fits,
 )
+from data_pipeline.verify.returned import promises_another
 from data_pipeline.verify.wordlists import word_set
 
 TALK_WORDS = PLAIN_WORDS | word_set(
@@ -74,6 +75,10 @@ class Matcher:
             if clause.verb == "iterate" and {"over", "in"} & set(slots):
                 return None  # "each word in the text" is nothing that a `while` goes over
             return phrase_fits(self.code, one_phrase(*slots.values()), action.node) or None
+        if isinstance(action.statement, ast.Return) and "return" in action.verbs:
+            value, said = action.roles.get("object"), slots.get("object")
+            if said and isinstance(value, ast.AST) and promises_another(self.code, said, value):
+                return None
         slots = _without_words(slots, str(action.roles.get("words", "")).split())
         if "over" in action.roles:
             fit = self._loops(slots, action)
@@ -133,13 +138,14 @@ class Matcher:
             phrase = _without_target(phrase, action)
         is_target = role == "object" and isinstance(action.node, ast.Assign | ast.AugAssign)
         compound = hasattr(action.node, "body") and isinstance(action.node, ast.stmt)
-        extra = None if compound else action.node
+        swapped = isinstance(action.node, ast.Call) and {"object", "with"} <= set(action.roles)
+        extra = None if compound or swapped else action.node  # not "tabs with spaces" for " ", tab
         fit = phrase_fits(self.code, phrase, value, extra, exact=is_target)
         simple = phrase.words and not {"of", "in", "from"} & set(phrase.words)
         plain = simple and not phrase.atoms and isinstance(value, ast.AST)
         if plain and not is_of_type(self.code, phrase.words[-1], [value]):
             return None
-        if fit is not True and role in ("object", "with") and not phrase.atoms:
+        if fit is not True and role in ("object", "with") and not phrase.atoms and not swapped:
             return self._explained(phrase, action) or fit
         return fit
 
