@@ -65,6 +65,8 @@ def read_test(node: ast.expr) -> Condition:
             if method in ("startswith", "endswith", *METHOD_WORDS.values()):
                 given = ast.unparse(args[0]) if args else None
                 return Test(method, ast.unparse(owner), given)
+        case ast.Call(func=ast.Attribute(value=owner, attr="count"), args=[what]):
+            return Test("in", ast.unparse(what), ast.unparse(owner))
         case ast.Call(func=ast.Name(id="isinstance"), args=[value, kind]):
             return Test("type", ast.unparse(value), ast.unparse(kind))
     return Test("empty", ast.unparse(node), None, False)
@@ -274,6 +276,14 @@ def _read_contains(subject: Phrase, rest: Sequence[Token]) -> Condition | None:
     return Test("in", Phrase(tuple(rest)), subject) if rest else None
 
 
+def _method_of(names: set[str]) -> str:
+    """Returns the method that a predicate names: "a lowercase letter" is lowercase."""
+    cased = {name for name in names if METHOD_WORDS[name] in ("islower", "isupper", "istitle")}
+    others = {METHOD_WORDS[name] for name in names - cased}
+    known = cased if cased and others <= {"isalpha"} else names
+    return METHOD_WORDS[min(known)]
+
+
 def _read_adjective(subject: Phrase, rest: Sequence[Token], after: list[Token]) -> Condition | None:
     words = [token.lower for token in rest]
     content = [token.lower for token in after if token.kind == "word"]
@@ -323,7 +333,7 @@ def _read_adjective(subject: Phrase, rest: Sequence[Token], after: list[Token]) 
         return _read_is(subject, codes[0])
     names = {w for w in content if w in METHOD_WORDS}
     if names and not codes and set(content) <= names | {"of", "string", "digits", "to", "valid"}:
-        return Test(METHOD_WORDS[sorted(names)[0]], subject)
+        return Test(_method_of(names), subject)
     if len(content) == 1 and content[0] in _TYPES and not codes:
         return Test("type", subject, _code(_TYPES[content[0]]))
     return None

@@ -39,6 +39,7 @@ from data_pipeline.verify.residue import (
 from data_pipeline.verify.stated import WordedClaim, claim_kind
 from data_pipeline.verify.times import TimeVerdicts
 from data_pipeline.verify.told_code import ToldCode, claims_of
+from data_pipeline.verify.told_tests import ToldTests
 from data_pipeline.verify.turns import find_turn, turn_window
 from data_pipeline.verify.value_verdicts import Verdict
 from data_pipeline.verify.values import compare
@@ -120,6 +121,7 @@ class _MonologueJudge:
         self.run, self.judge = run, judge
         self.times = TimeVerdicts(run, judge.values)
         self.told_code = ToldCode(run, judge)
+        self.told_tests = ToldTests(run, judge.values)
         self.beyond = BeyondVerdicts(run, judge)
         self.program = ProgramClaims(Variations(run, run_call))
         self.proposals = Proposals(run, goal, run_call) if goal is not None else None
@@ -250,6 +252,8 @@ class _MonologueJudge:
                     key = (max(sentence.around), worded.subject or "")
                     self.listed.setdefault(key, []).append((len(self.result) - 1, *ends))
         self._unread(sentence, place)
+        if not sentence.is_general:
+            self._tests(first, sentence, place)
         told = self.result[first:]
         if told and all((c.kind, c.verdict) == ("iteration", CONFIRMED) for c in told):
             beside = beside_turn(sentence.plain) if _TURN_ALONE.search(sentence.plain) else None
@@ -263,6 +267,13 @@ class _MonologueJudge:
             self.result += [] if known or sentence.is_general else [said]
         if self._is_loose(sentence, place):
             self.result += list(half_read(sentence.number, sentence.plain, self.result[first:]))
+
+    def _tests(self, first: int, sentence: Sentence, place: Place) -> None:
+        """Judges what a step says of a test that it does not name."""
+        self.result[first:] = [self.told_tests.judged(c, place) for c in self.result[first:]]
+        if len(self.result) == first and self.told_tests.names_values(sentence.plain, place):
+            said = Claim(sentence.number, "code", sentence.plain[:500], CONFIRMED, None)
+            self.result.append(said)
 
     def _next_element(self, sentence: Sentence, worded: WordedClaim) -> Sentence:
         """Lets a sentence go on to another turn: "for `k` = 0, …; for `k` = 1, …"."""

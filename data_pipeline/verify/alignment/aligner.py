@@ -177,7 +177,10 @@ class Aligner:
             return None
 
         found = solve(0)
-        return None if found is None else any(segment.says for segment in found)
+        if found is None:
+            return None
+        placed = regions is not None or focus is not None
+        return any(segment.says or (placed and _goes_on(segment)) for segment in found)
 
     def _is_one_of_many(self, evidence: Evidence) -> bool:
         """Tells whether an operation returns, but another may do so in its place."""
@@ -368,6 +371,10 @@ def _is_under(segment: Aligned, regions: tuple[Region, ...]) -> bool:
         if id(action.node) in inside or any(id(part) in inside for part in ast.walk(action.node)):
             return True
     return False
+
+
+def _goes_on(segment: Aligned) -> bool:
+    return any(isinstance(action.node, ast.Continue) for action in segment.actions)
 
 
 def _cuts_twice(node: ast.AST) -> bool:

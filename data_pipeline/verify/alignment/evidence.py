@@ -131,6 +131,8 @@ class Evidence:
         node = self.action.node
         if atom in ("for", "while"):
             return isinstance(node, ast.While if atom == "while" else ast.For | ast.comprehension)
+        if atom in ("continue", "break"):
+            return isinstance(node, ast.Continue if atom == "continue" else ast.Break)
         said = _parse(atom)
         if said is None or isinstance(said, ast.Name | ast.Constant):
             return False
@@ -154,7 +156,11 @@ class Evidence:
         """Tells whether a word that may be false is true of the operation or of those operands."""
         if "only words" in self.action.roles:  # what stands elsewhere is cut by other slices
             nodes = [node for node in nodes if not _cuts(node)]
-        if word in self.own or word in explained_by(nodes):
+        return word in self.own or self.explains_operands(word, nodes)
+
+    def explains_operands(self, word: str, nodes: Iterable[ast.AST]) -> bool:
+        """Tells whether a word is true of operands before the operation is done."""
+        if word in explained_by(nodes):
             return True
         held = [part for test in self.guards for part in _affirmed(test)]
         return word in explained_by(part for part in held if isinstance(part, ast.Call))

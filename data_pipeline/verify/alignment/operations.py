@@ -13,6 +13,7 @@ _ROLES = ("object", "from", "in", "at", "with", "to", "as")
 _USES = word_set("use utilize apply call invoke rely employ execute perform run")
 _COMPARES = word_set("compare check")
 _COUNTS = word_set("count track tally calculate")
+_GOES_ON = word_set("skip continue move proceed go advance jump")
 
 
 def list_operations(code: Code) -> list[Action]:
@@ -38,6 +39,11 @@ def _used(action: Action) -> Iterator[Action]:
 
 def _further(node: ast.AST, statement: ast.stmt) -> Iterator[Action]:
     match node:
+        case ast.Continue():
+            yield Action(_GOES_ON, {}, node, statement)
+        case ast.Call(func=ast.Attribute(value=owner, attr="count"), args=[what]):
+            counted: dict[str, ast.expr | str] = {"object": what, "in": owner, "words": _COUNTING}
+            yield Action(_COUNTS, counted, node, statement)
         case ast.Subscript(value=value, slice=ast.Slice(lower=lower, upper=upper, step=None)):
             words = _cut_words(lower, upper)
             if words:

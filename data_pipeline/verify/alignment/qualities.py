@@ -152,6 +152,21 @@ def _placed(quality: Quality, evidence: Evidence) -> int | None:
     return 1 if any(quality.word in own_tags(part) for part in taken) else NEVER
 
 
+def _following(quality: Quality, evidence: Evidence) -> int | None:
+    """ "Skips to the next item" is what `continue` does; "skips the next item" is not."""
+    if not isinstance(evidence.action.node, ast.Continue):
+        return None
+    return 0 if quality.role in ("to", "with") else NEVER
+
+
+def _cased(quality: Quality, evidence: Evidence) -> int | None:
+    """ "Converts the lowercase letter": it is so before, not by what the operation makes of it."""
+    if quality.role != "object" or quality.behind not in _LETTERS:
+        return None
+    return 1 if evidence.explains_operands(quality.known, quality.nodes) else NEVER
+
+
+_LETTERS = word_set("letter letters character characters word words string strings")
 _TAKING = word_set("pop popitem find rfind index rindex partition rpartition insert removeprefix")
 _JUDGES: dict[str, Callable[[Quality, Evidence], int | None]] = {
     **dict.fromkeys(stems(set(["all", "every", "each", "any", "everything"])), _total),
@@ -172,6 +187,8 @@ _JUDGES: dict[str, Callable[[Quality, Evidence], int | None]] = {
     **dict.fromkeys(stems({"both", "two"}), _several(2)),
     "three": _several(3),
     **dict.fromkeys(stems({"letter", "digit", "space", "dot", "comma"}), _literal),
+    "next": _following,
+    **dict.fromkeys(stems({"uppercase", "lowercase"}), _cased),
     "singl": _alone,
     "number": _number,
 }  # fmt: skip
