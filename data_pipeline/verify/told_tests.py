@@ -117,9 +117,7 @@ class ToldTests:
     def _outcome(self, parts: list[Decided], claimed: bool, place: Place) -> Verdict | None:
         """Judges the outcome of the tests that may be meant: all have it, or the only one not."""
         codes = sorted({ast.unparse(part.node) for part in parts})
-        found = {
-            self.values.text_at(ast.unparse(part.node), part.frame, part.at) for part in parts
-        }
+        found = {self.values.text_at(ast.unparse(part.node), part.frame, part.at) for part in parts}
         if len(found) != 1 or not found <= {"True", "False"}:
             return None
         real = found == {"True"}
