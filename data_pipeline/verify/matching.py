@@ -139,7 +139,9 @@ class Matcher:
         is_target = role == "object" and isinstance(action.node, ast.Assign | ast.AugAssign)
         compound = hasattr(action.node, "body") and isinstance(action.node, ast.stmt)
         swapped = isinstance(action.node, ast.Call) and {"object", "with"} <= set(action.roles)
-        extra = None if compound or swapped else action.node  # not "tabs with spaces" for " ", tab
+        # Not "tabs with spaces" for " ", tab; nor "the uppercase `c`" for what `c.upper()` makes.
+        other = swapped or (role == "object" and _has_case(phrase))
+        extra = None if compound or other else action.node
         fit = phrase_fits(self.code, phrase, value, extra, exact=is_target)
         simple = phrase.words and not {"of", "in", "from"} & set(phrase.words)
         plain = simple and not phrase.atoms and isinstance(value, ast.AST)
@@ -332,6 +334,12 @@ def _without_target(phrase: Phrase, action: Action) -> Phrase:
         ):
             return Phrase(tuple(token for token in phrase.tokens if token.text != name))
     return phrase
+
+
+def _has_case(phrase: Phrase) -> bool:
+    """Tells whether letters are said to have a case: "the uppercase letters"."""
+    cased = {"uppercase", "lowercase"} & set(phrase.words)
+    return bool(cased and {"letter", "letters", "character", "characters"} & set(phrase.words))
 
 
 def _without_words(slots: dict[str, Phrase], known: list[str]) -> dict[str, Phrase]:

@@ -356,6 +356,8 @@ class _MonologueJudge:
         if sentence.own and here is None and sentence.label is not None and worded.kind != "turns":
             return self._not_run(worded, sentence)
         verdict, truth = self.judge.judge(worded, place)
+        if not sentence.is_general and (counted := self.told_tests.counted(worded, place)):
+            return counted
         if sentence.element is not None and (verdict != CONFIRMED or worded.kind == "outcome"):
             line = here.event.line if here is not None and sentence.own else None
             told = self.judge.comprehensions.judge(worded, sentence.element, line)

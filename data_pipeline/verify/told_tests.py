@@ -20,8 +20,10 @@ from data_pipeline.verify.conditions import (
     read_test,
 )
 from data_pipeline.verify.lexicon import Phrase, Token, read_tokens
+from data_pipeline.verify.ordinals import ORDINALS
 from data_pipeline.verify.phrases import code_of
 from data_pipeline.verify.places import Place
+from data_pipeline.verify.stated import WordedClaim
 from data_pipeline.verify.value_verdicts import ValueVerdicts, Verdict
 from data_pipeline.verify.values import compare
 from data_pipeline.verify.wordlists import word_set
@@ -49,6 +51,7 @@ _ASKING = word_set("the this we condition test function if statement line loop i
 _OF_VALUES = word_set(
     "the a an character letter string number value element item digit word substring current"
 )
+_NTH = re.compile(rf"\b(?P<n>{'|'.join(ORDINALS)}) (?:if |elif )?(?:condition|test|check)\b", re.I)
 _DIGITS = frozenset(("isdigit", "isnumeric", "isdecimal"))
 
 
@@ -68,13 +71,81 @@ class ToldTests:
         self.run, self.values = run, values
 
     def judged(self, claim: Claim, place: Place) -> Claim:
-        """Returns a claim that nothing else could check with the verdict of the test it means."""
-        if claim.verdict != NOT_CHECKABLE:
+        """Returns a claim that nothing else could check with the verdict of the test it means.
+
+        What else is confirmed, of any letter of the turn, is not if the turn's own test denies it.
+        """
+        if claim.verdict == CONTRADICTED or (claim.verdict, claim.kind) == (CONFIRMED, "flow"):
             return claim
         found = self._judge(claim.text, place)
-        if found is None:
+        if found is None or found[0] == claim.verdict:
             return claim
+        if claim.verdict == CONFIRMED:
+            return dataclasses.replace(claim, verdict=NOT_CHECKABLE, truth=found[1])
         return dataclasses.replace(claim, kind="branch", verdict=found[0], truth=found[1])
+
+    def counted(self, worded: WordedClaim, place: Place) -> Verdict | None:
+        """Judges "neither condition is met", "the second condition is true"; None for others."""
+        if worded.kind != "branch" or worded.subject is not None:
+            return None
+        tests = [here for here in self._before(place) if self._is_if(here)]
+        claimed = worded.value == "True"
+        if worded.when == "all":
+            return self._all(tests, claimed)
+        nth = _NTH.search(worded.text)
+        if nth is None:
+            return None
+        outcomes = self._numbered(tests, place)
+        at = ORDINALS[nth["n"].lower()] - 1
+        if not 0 <= at < len(outcomes):
+            return (NOT_CHECKABLE, None) if len(outcomes) > 1 and at >= 0 else None
+        truth = f"the condition is {outcomes[at]}"
+        return (CONFIRMED if outcomes[at] == str(claimed) else NOT_CHECKABLE), truth
+
+    def _numbered(self, tests: list[Occurrence], place: Place) -> list[str | None]:
+        """Returns the outcomes that "the first condition" counts: of tests, or of parts of one."""
+        if len(tests) == 1:
+            return self._part_outcomes(tests[0])
+        in_turn = place.window is not None and not place.sure
+        return [str(here.event.branch) for here in tests] if in_turn else []
+
+    def _part_outcomes(self, here: Occurrence) -> list[str | None]:
+        """Returns the outcome of each part of a test that "and" or "or" joins."""
+        test = getattr(self.run.statement_of(here.event), "test", None)
+        codes = [ast.unparse(part) for part in getattr(test, "values", ())]
+        frame, at = here.event.frame, here.at - 1
+        return [self.values.text_at(f"not not ({code})", frame, at) for code in codes]
+
+    def _all(self, tests: list[Occurrence], claimed: bool) -> Verdict:
+        """Judges whether all tests, and all parts that "and" or "or" joins, have one outcome."""
+        outcomes = [self._part_outcomes(here) for here in tests]
+        found = {part for parts in outcomes for part in parts} | {
+            str(here.event.branch) for here, parts in zip(tests, outcomes, strict=True) if not parts
+        }
+        if found == {str(claimed)}:
+            return CONFIRMED, f"each condition is {claimed}"
+        others = [
+            here for here, parts in zip(tests, outcomes, strict=True)
+            if not parts and here.event.branch != claimed
+        ]  # fmt: skip
+        sure = others and len(tests) > claimed  # one that holds refutes "neither"
+        return (CONTRADICTED if sure else NOT_CHECKABLE), f"a condition is {not claimed}"
+
+    def _is_if(self, here: Occurrence) -> bool:
+        return isinstance(self.run.statement_of(here.event), ast.If)
+
+    def _before(self, place: Place) -> list[Occurrence]:
+        """Returns the tests of a turn, or those in the same turn that lead to a line."""
+        here = place.occurrence
+        if place.window is not None and not place.sure:
+            return self._tested(place)
+        if here is None or not place.sure or here.event.branch is not None:
+            return self._tested(place)
+        return [
+            one for one in self.run.occurrences
+            if one.at < here.at and one.event.frame == here.event.frame
+            and one.event.branch is not None and dict(one.turns) == dict(here.turns)
+        ]  # fmt: skip
 
     def names_values(self, sentence: str, place: Place) -> bool:
         """Tells whether "checks if '3' is equal to 'e'" states a test here by its values."""
