@@ -201,8 +201,10 @@ class ClauseJudge:
             self.condition = self.condition.negated()
             return self.condition
         if refers(clause.condition):
-            denied = bool(_DENIALS & set(words)) != (clause.marker in ("unless", "until"))
+            denied = bool(DENIALS & set(words)) != (clause.marker in ("unless", "until"))
             asked = self.asked or self._only_test()
+            if EQUAL_WORDS & set(words):
+                asked = as_equality(asked, words)
             self.condition = asked.negated() if asked and denied else asked
             return self.condition
         said = read_condition(clause.condition)
@@ -404,8 +406,22 @@ def _finds_nothing(condition: Sequence[Token]) -> bool:
 
 
 _ENDED = word_set("found completes ends finishes met exists matched satisfies match matches")
-_DENIALS = word_set("not doesn't isn't aren't don't no false fails unmet")
+DENIALS = word_set("not doesn't isn't aren't don't no false fails unmet")
 _POINTING = word_set("it they so not this that both such these")
+
+
+EQUAL_WORDS = word_set("equal same match matches")
+
+
+def as_equality(asked: Condition | None, words: Sequence[str]) -> Condition | None:
+    """Returns what "they are equal" or "they match" affirms where a condition was asked.
+
+    Of `a != b` it is the opposite; of `s.startswith(t)` only "it matches" may be said.
+    """
+    if isinstance(asked, Test) and asked.name == "==":
+        return dataclasses.replace(asked, positive=True)
+    told = EQUAL_WORDS & set(words)
+    return asked if told <= {"match", "matches"} else None
 
 
 def refers(condition: Sequence[Token]) -> bool:

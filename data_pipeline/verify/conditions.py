@@ -164,6 +164,8 @@ def read_condition(tokens: Sequence[Token]) -> Condition | None:
     tokens = tokens if cut is None else tokens[:cut]
     if [token.lower for token in tokens[:1]] == ["there"]:
         return _read_existence(tokens)
+    if (pair := _read_pair(tokens)) is not None:
+        return pair
     for word in ("or", "and"):
         places = [
             i for i, t in enumerate(tokens)
@@ -172,6 +174,22 @@ def read_condition(tokens: Sequence[Token]) -> Condition | None:
         if places:
             return _read_joined(tokens, word, places)
     return _read_one(tokens)
+
+
+def _read_pair(tokens: Sequence[Token]) -> Condition | None:
+    """Reads "`a` and `b` are equal"."""
+    words = [token.lower for token in tokens]
+    at = next((i for i, word in enumerate(words) if word in ("are", "match")), None)
+    if at is None or words[:at].count("and") != 1:
+        return None
+    told = [word for word in words[at:] if word not in ("are", "not", "the", "to", "each", "other")]
+    if told not in (["equal"], ["same"], ["identical"], ["match"]):
+        return None
+    both = words.index("and")
+    first = 1 if words[0] in ("both", "if", "whether") else 0
+    one, two = Phrase(tuple(tokens[first:both])), Phrase(tuple(tokens[both + 1 : at]))
+    is_pair = bool(one.atoms) and bool(two.atoms)
+    return Test("==", one, two, "not" not in words[at:]) if is_pair else None
 
 
 def _read_existence(tokens: Sequence[Token]) -> Condition | None:

@@ -14,7 +14,7 @@ from data_pipeline.verify.phrases import (
     one_phrase,
     phrase_fits,
 )
-from data_pipeline.verify.returned import promises_another
+from data_pipeline.verify.returned import in_order, promises_another
 from data_pipeline.verify.wordlists import word_set
 
 TALK_WORDS = PLAIN_WORDS | word_set(
@@ -79,6 +79,10 @@ class Matcher:
             value, said = action.roles.get("object"), slots.get("object")
             if said and isinstance(value, ast.AST) and promises_another(self.code, said, value):
                 return None
+            if said and "followed" in said.words and isinstance(value, ast.AST):
+                told = one_phrase(said, *(slots[role] for role in slots if role != "object"))
+                if not in_order(told.atoms, value):
+                    return None
         slots = _without_words(slots, str(action.roles.get("words", "")).split())
         if "over" in action.roles:
             fit = self._loops(slots, action)

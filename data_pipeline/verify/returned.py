@@ -1,9 +1,11 @@
 """Holds "an empty list" and "the original `x`" to the very value that a `return` gives back.
 
-Also tells which returns of a branch a further way out may forestall.
+Also tells which returns of a branch a further way out may forestall, and holds "`a` followed by
+`b`" to the order of the code.
 """
 
 import ast
+from collections.abc import Iterable
 
 from data_pipeline.verify.branches import Region
 from data_pipeline.verify.lexicon import Phrase
@@ -37,6 +39,23 @@ def is_empty(node: ast.AST) -> bool:
         case ast.Call(func=ast.Name(id=name), args=[]):
             return name in _EMPTY_CALLS
     return False
+
+
+def in_order(atoms: Iterable[str], node: ast.AST) -> bool:
+    """Tells whether the pieces of code in an expression stand in the order of the atoms."""
+    parts = [part for part in ast.walk(node) if isinstance(part, ast.expr)]
+    places = []
+    for atom in atoms:
+        found = [part for part in parts if _is_atom(atom, part)]
+        if found:
+            places.append(min((part.lineno, part.col_offset) for part in found))
+    return places == sorted(places)
+
+
+def _is_atom(atom: str, node: ast.expr) -> bool:
+    if isinstance(node, ast.Constant):
+        return atom == node.value or atom.replace('"', "'") == repr(node.value)
+    return atom.replace(" ", "") == ast.unparse(node).replace(" ", "")
 
 
 def without_forestalled(region: Region) -> Region:

@@ -200,7 +200,11 @@ class Aligner:
     ) -> Aligned | None:
         if all(self._is_empty(token) for token in tokens) and self._fits_types(tokens):
             return _NOTHING
-        for at in self._heads(tokens):
+        heads = self._heads(tokens)
+        for at in heads:
+            joined = at > 0 and tokens[at - 1].lower in ("and", "or", "then", ",")
+            if joined or any(_is_verb(tokens, other) for other in heads if other < at):
+                break  # "clears `x` and returns both" is no segment about what is returned
             found = self._under(tokens, at, known)
             if found is not None:
                 return found
@@ -371,6 +375,12 @@ def _is_under(segment: Aligned, regions: tuple[Region, ...]) -> bool:
         if id(action.node) in inside or any(id(part) in inside for part in ast.walk(action.node)):
             return True
     return False
+
+
+def _is_verb(tokens: Sequence[Token], at: int) -> bool:
+    """Tells whether a word is surely a verb: "it clears", "to clear"."""
+    before = tokens[at - 1].lower if at else ""
+    return tokens[at].lower.endswith("s") or before in ("to", "it", "we", "then")
 
 
 def _goes_on(segment: Aligned) -> bool:

@@ -9,7 +9,7 @@ from data_pipeline.verify.alignment.reach import branch_regions
 from data_pipeline.verify.alignment.segments import Piece
 from data_pipeline.verify.asides import parse_code
 from data_pipeline.verify.branches import Region, Tests, compare_conditions
-from data_pipeline.verify.clause_verdicts import refers
+from data_pipeline.verify.clause_verdicts import DENIALS, EQUAL_WORDS, refers
 from data_pipeline.verify.conditions import (
     METHOD_WORDS,
     Condition,
@@ -131,13 +131,23 @@ class ConditionReader:
         known = self.last or self._only()
         if refers(piece.tokens) and known is not None:
             words = {token.lower for token in piece.tokens}
-            found = known
-            denied = denied != bool(words & {"not", "doesn't", "isn't", "aren't", "no", "false"})
+            found = self._equalities(known) if words & EQUAL_WORDS else known
+            denied = denied != bool(words & DENIALS)
         else:
             said = read_condition(piece.tokens)
             found = self._compared(said) if said is not None else []
             found = found or self._aligned(piece.tokens)
         return [(no, yes) for yes, no in found] if denied else found or None
+
+    def _equalities(self, known: Regions) -> Regions:
+        """Returns what runs if "they are equal", for the tests of equality that are meant."""
+        equal = [
+            (yes, no) if real.positive else (no, yes)
+            for real, _, yes, no in self._tests()
+            if isinstance(real, Test) and real.name == "=="
+        ]
+        meant = {frozenset(pair) for pair in known}
+        return [pair for pair in equal if frozenset(pair) in meant]
 
     def _bodies(self, tokens: Sequence[Token]) -> list[Region] | None:
         """Returns the bodies of the loops over what "each `x` in `xs`" tells."""

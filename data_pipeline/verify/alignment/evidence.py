@@ -154,14 +154,20 @@ class Evidence:
 
     def explains(self, word: str, nodes: Iterable[ast.AST]) -> bool:
         """Tells whether a word that may be false is true of the operation or of those operands."""
+        return self.makes(word, nodes) or self._is_held(word)
+
+    def makes(self, word: str, nodes: Iterable[ast.AST]) -> bool:
+        """Tells whether a word is true by the operation or operands, whatever was tested before."""
         if "only words" in self.action.roles:  # what stands elsewhere is cut by other slices
             nodes = [node for node in nodes if not _cuts(node)]
-        return word in self.own or self.explains_operands(word, nodes)
+        return word in self.own or word in explained_by(nodes)
 
     def explains_operands(self, word: str, nodes: Iterable[ast.AST]) -> bool:
         """Tells whether a word is true of operands before the operation is done."""
-        if word in explained_by(nodes):
-            return True
+        return word in explained_by(nodes) or self._is_held(word)
+
+    def _is_held(self, word: str) -> bool:
+        """Tells whether a test that must hold for the operation to be done affirms a word."""
         held = [part for test in self.guards for part in _affirmed(test)]
         return word in explained_by(part for part in held if isinstance(part, ast.Call))
 

@@ -51,6 +51,8 @@ def judge_quality(quality: Quality, evidence: Evidence) -> int | None:
         found = judge(quality, evidence)
         if found is not None:
             return None if found == NEVER else found
+    if quality.role in ("to", "as", "with"):  # what comes of it, not what a test showed before
+        return 1 if evidence.makes(quality.known, quality.nodes) else None
     return 1 if evidence.explains(quality.known, quality.nodes) else None
 
 

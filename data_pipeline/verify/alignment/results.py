@@ -8,7 +8,7 @@ from data_pipeline.verify.alignment.evidence import Evidence
 from data_pipeline.verify.alignment.lexicon import TYPES, stem
 from data_pipeline.verify.lexicon import Token
 from data_pipeline.verify.phrases import atom_in
-from data_pipeline.verify.returned import is_empty
+from data_pipeline.verify.returned import in_order, is_empty
 from data_pipeline.verify.wordlists import word_set
 
 _ORIGINAL = word_set("original unchanged")
@@ -33,6 +33,8 @@ def fits_result(groups: Sequence[Phrase], evidence: Evidence) -> bool:
     """Tells whether the words about a value fit it; True for operations that give none back."""
     values = _values(evidence)
     told = [token for group in groups for token in group.tokens]
+    if not _follow_in_order(groups, evidence):
+        return False
     if "empty" in {token.lower for token in told} and not any(map(is_empty, values)):
         return False
     if not isinstance(evidence.action.statement, ast.Return) or "return" not in (
@@ -47,6 +49,17 @@ def fits_result(groups: Sequence[Phrase], evidence: Evidence) -> bool:
     )
 
 
+def _follow_in_order(groups: Sequence[Phrase], evidence: Evidence) -> bool:
+    """Tells whether "`a` followed by `b`" has the order of the code."""
+    at = next(
+        (i for i, g in enumerate(groups) if "followed" in {t.lower for t in g.tokens}), None
+    )  # fmt: skip
+    if at is None:
+        return True
+    told = [t.text for g in groups[at:] for t in g.tokens if t.kind in ("code", "text")]
+    return all(in_order(told, node) for node in _values(evidence))
+
+
 def _values(evidence: Evidence) -> list[ast.AST]:
     roles = evidence.action.roles
     return [node for name in ("object", "to", "with", "from", "in") if
@@ -59,14 +72,20 @@ def _is_object(group: Phrase) -> bool:
 
 def _fits_type(tokens: Sequence[Token], value: ast.AST, evidence: Evidence) -> bool:
     """Tells whether the type that a phrase names is surely that of the value."""
-    known = evidence.code.type_of(value) or _type_by_run(value, evidence)
+    values = value.elts if isinstance(value, ast.Tuple) and _counts(tokens) else [value]
+    known = {evidence.code.type_of(one) or _type_by_run(one, evidence) for one in values}
     for at, token in enumerate(tokens):
         kind = TYPES.get(stem(token.lower)) if token.kind == "word" else None
-        if kind is not None and kind != known:
+        if kind is not None and known != {kind}:
             return False
         if token.lower in _FRESH and at + 1 < len(tokens) and _is_parameter(value, evidence):
             return False
     return True
+
+
+def _counts(tokens: Sequence[Token]) -> bool:
+    """Tells whether a phrase is of several values: "both lists"."""
+    return bool(set(_COUNTS) & {token.lower for token in tokens})
 
 
 def _is_parameter(value: ast.AST, evidence: Evidence) -> bool:
