@@ -102,6 +102,7 @@ _NOT_ENTERED = (
     r"(?:(?:do|does|did|will)(?: not|n't)|without|not) (?:enter(?:ing)?|execut(?:e|ing)|"
     rf"tak(?:e|ing)|run(?:ning)?|go(?:ing)? into|proceed(?:ing)? to) {_BLOCK}"
     r"(?: ⟦(?P<code2>\d+)⟧)?|"
+    r"(?:(?<=the )⟦\d+⟧ )?"
     r"(?:body|block|if branch|branch|statement|line|code|part)(?: ⟦(?P<code>\d+)⟧)?"
     r"(?: \w+ the \w+(?: \w+)?)? (?:is|are|will be) (?:therefore |thus |also )?"
     r"(?:skipped|bypassed|not (?:executed|taken|entered|run|reached))"

@@ -39,6 +39,7 @@ from data_pipeline.verify.residue import (
 from data_pipeline.verify.stated import WordedClaim, claim_kind
 from data_pipeline.verify.times import TimeVerdicts
 from data_pipeline.verify.told_code import ToldCode, claims_of
+from data_pipeline.verify.told_flow import ToldFlow
 from data_pipeline.verify.told_results import ToldResults
 from data_pipeline.verify.told_tests import ToldTests
 from data_pipeline.verify.turns import find_turn, turn_window
@@ -124,6 +125,7 @@ class _MonologueJudge:
         self.told_code = ToldCode(run, judge)
         self.told_tests = ToldTests(run, judge.values)
         self.told_results = ToldResults(run, judge.values)
+        self.told_flow = ToldFlow(run, judge.code)
         self.beyond = BeyondVerdicts(run, judge)
         self.program = ProgramClaims(Variations(run, run_call))
         self.proposals = Proposals(run, goal, run_call) if goal is not None else None
@@ -273,6 +275,7 @@ class _MonologueJudge:
     def _tests(self, first: int, sentence: Sentence, place: Place) -> None:
         """Judges what a step says of a test that it does not name, and of a comprehension."""
         claims = [self.told_tests.judged(c, place) for c in self.result[first:]]
+        claims = [self.told_flow.judged(claim, place) for claim in claims]
         number, plain = sentence.number, sentence.plain
         self.result[first:] = self.told_results.judged(claims, number, plain, place)
         if len(self.result) == first and self.told_tests.names_values(sentence.plain, place):
