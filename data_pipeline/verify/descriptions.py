@@ -32,7 +32,7 @@ from data_pipeline.verify.properties import (
     read_mutation,
     read_output_type,
 )
-from data_pipeline.verify.purposes import judge_purpose
+from data_pipeline.verify.purposes import judge_purpose, purpose_sentence
 from data_pipeline.verify.reading import JudgedClaim, Reading
 from data_pipeline.verify.result_contents import read_contents
 from data_pipeline.verify.result_forms import read_key
@@ -109,7 +109,7 @@ class _Reader:
         if signature is not None:
             claims += signature.claims
             for name, said in signature.purposes:
-                verdict = judge_purpose(self.code, name, said)
+                verdict = self._purpose(name, said)
                 if verdict is None:
                     unread.append(said)
                 elif verdict:
@@ -120,6 +120,13 @@ class _Reader:
             claims += found.claims
             unread += found.unread
         return Reading(tuple(claims), tuple(unread))
+
+    def _purpose(self, name: str, said: str) -> str | None:
+        """Returns CONFIRMED if the code does with a parameter what it is said to be for."""
+        if (known := judge_purpose(self.code, name, said)) is not None:
+            return known
+        told = purpose_sentence(name, said)
+        return CONFIRMED if told and self.aligner.says_truly(told, None) else None
 
     def _read_sentence(self, text: str, focus: Focus) -> Reading:
         if _EMPTY_TALK.match(text):

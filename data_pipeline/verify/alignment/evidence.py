@@ -58,6 +58,8 @@ class Evidence:
         )
         told = str(action.roles.get("words", action.roles.get("only words", ""))).split()
         own = frozenset() if "only words" in action.roles else own_tags(action.node)
+        self.behind: set[ast.AST] = set()  # what names are set from, outside the statement
+        self._here = set(ast.walk(action.statement))
         self.own = _tag_stems(own) | stems({*told, *_direction(action.node)})
         self.roles = {
             role: self._operands(node)
@@ -76,6 +78,7 @@ class Evidence:
         for _ in range(2):
             names = {n.id for one in level for n in ast.walk(one) if isinstance(n, ast.Name)}
             level = [value for name in sorted(names)[:5] for value in self._made(name)]
+            self.behind.update(value for value in level if value not in self._here)
             found += [value for value in level if value not in found]
         return found
 
@@ -144,13 +147,23 @@ class Evidence:
     def holds(self, atom: str, nodes: Iterable[ast.AST]) -> bool:
         """Tells whether code or a literal stands there, or is the value of a constant argument."""
         nodes = list(nodes)
-        if any(atom_in(atom, node) for node in nodes):
-            return True
         said = _parse(atom)
+        if any(atom_in(atom, node) and self._tells(said, node) for node in nodes):
+            return True
         if said is None or isinstance(said, ast.Name) or not self.code.constants:
             return False
         parts = (part for node in nodes for part in ast.walk(node) if isinstance(part, ast.expr))
         return any(_same(said, part, self.code.constants) for part in parts)
+
+    def _tells(self, said: ast.expr | None, node: ast.AST) -> bool:
+        """Tells whether a name alone may speak of an expression that another name is set from.
+
+        Of `first = text.split(mark)`, "adds `mark` to `first`" tells nothing; "adds
+        `text.split(mark)`" does.
+        """
+        if node not in self.behind or not isinstance(said, ast.Name | ast.Constant | None):
+            return True
+        return said is not None and ast.dump(said) == ast.dump(node)
 
     def explains(self, word: str, nodes: Iterable[ast.AST]) -> bool:
         """Tells whether a word that may be false is true of the operation or of those operands."""
