@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 
 from data_pipeline.verify.actions import Action
@@ -15,7 +16,7 @@ from data_pipeline.verify.conditions import (
     read_condition,
     read_test,
 )
-from data_pipeline.verify.lexicon import Phrase, Token
+from data_pipeline.verify.lexicon import Phrase, Token, read_tokens
 from data_pipeline.verify.matching import TALK_WORDS, Matcher
 from data_pipeline.verify.phrases import Code, atom_in, one_phrase, phrase_fits
 from data_pipeline.verify.returned import without_forestalled
@@ -244,9 +245,19 @@ class ClauseJudge:
                 return "" if self._is_talk(clause) else None
             return None if clause.condition else self._judge_action(clause, None)
         self.condition = self.asked = self._resolved(said)
+        if (led := _LED.match(clause.text)) is not None:
+            return self._judge_led_check(led[1])
         if self.tests.states(self.condition, self.focus) or self._value_states(said):
             return CONFIRMED
         return None
+
+    def _judge_led_check(self, words: str) -> str | None:
+        """Judges "if `x` is empty, it checks if …": whether that test is made only then."""
+        given = read_condition(read_tokens(words))
+        regions = self.tests.regions(given) if given is not None else []
+        asked = self.asked
+        found = asked is not None and any(self.tests.states(asked, yes) for yes, _ in regions)
+        return CONFIRMED if found else None
 
     def _judge_missing_check(self, said: Condition | None) -> str | None:
         """Judges "does not check if the list is empty"."""
@@ -394,6 +405,9 @@ def _as_iterating(clause: Clause) -> Clause:
     """Returns "processes each character of `s`" as "iterates over each character of `s`"."""
     slots = {"over" if role == "object" else role: told for role, told in clause.slots.items()}
     return dataclasses.replace(clause, verb="iterate", slots=slots)
+
+
+_LED = re.compile(r"^(?:if|when) (.+?) ?, (?:then |the function |it )+(?:also )?check", re.I)
 
 
 def _finds_nothing(condition: Sequence[Token]) -> bool:

@@ -17,6 +17,7 @@ from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.clause_verdicts import ClauseJudge, Focus, focused_nodes
 from data_pipeline.verify.clauses import split_clauses
 from data_pipeline.verify.matching import Matcher
+from data_pipeline.verify.misnomers import is_misnamed
 from data_pipeline.verify.phrases import (
     Code,
     code_of,
@@ -106,7 +107,11 @@ class _Reader:
             text = found[1]
         text = simplify(text)
         signature = read_signature(self.run, self.code, text)
-        if signature is not None:
+        if signature is not None and is_misnamed(self.code, text.removesuffix(signature.rest)):
+            claims += [claim for claim in signature.claims if claim.verdict == CONTRADICTED]
+            unread.append(text.removesuffix(signature.rest))
+            text = signature.rest
+        elif signature is not None:
             claims += signature.claims
             for name, said in signature.purposes:
                 verdict = self._purpose(name, said)
@@ -117,6 +122,9 @@ class _Reader:
             text = signature.rest
         for sentence in _sentences(text):
             found = self._read_sentence(sentence, focus)
+            if is_misnamed(self.code, sentence):
+                wrong = [claim for claim in found.claims if claim.verdict == CONTRADICTED]
+                found = Reading(tuple(wrong), (sentence,))
             claims += found.claims
             unread += found.unread
         return Reading(tuple(claims), tuple(unread))

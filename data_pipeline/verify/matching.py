@@ -14,7 +14,7 @@ from data_pipeline.verify.phrases import (
     one_phrase,
     phrase_fits,
 )
-from data_pipeline.verify.returned import in_order, promises_another
+from data_pipeline.verify.returned import ORDERED, in_order, promises_another
 from data_pipeline.verify.wordlists import word_set
 
 TALK_WORDS = PLAIN_WORDS | word_set(
@@ -79,7 +79,7 @@ class Matcher:
             value, said = action.roles.get("object"), slots.get("object")
             if said and isinstance(value, ast.AST) and promises_another(self.code, said, value):
                 return None
-            if said and "followed" in said.words and isinstance(value, ast.AST):
+            if said and ORDERED & set(said.words) and isinstance(value, ast.AST):
                 told = one_phrase(said, *(slots[role] for role in slots if role != "object"))
                 if not in_order(told.atoms, value):
                     return None

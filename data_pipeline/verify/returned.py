@@ -16,6 +16,11 @@ _TYPES = {
     "list": "list", "array": "list", "dictionary": "dict", "tuple": "tuple", "string": "str",
 }  # fmt: skip
 _INNER = word_set("of in from with for by that which between to")
+BARE_WORDS = word_set(
+    "the a an original string list dictionary value number array text simply just variable as it is"
+    " unchanged tuple"
+)
+ORDERED = word_set("followed concatenation concatenated")
 _EMPTY_CALLS = word_set("list dict set str tuple")
 
 
@@ -24,11 +29,31 @@ def promises_another(code: Code, phrase: Phrase, value: ast.AST) -> bool:
     words = _leading_words(phrase)
     if "empty" in words and not is_empty(value) and not isinstance(value, ast.Call):
         return not (isinstance(value, ast.Name) and value.id not in code.definitions)
+    if not _may_hold(phrase, value):
+        return True
+    if "new" in words and isinstance(value, ast.Name) and value.id in code.parameters:
+        return True
     if "original" in words and phrase.atoms and ast.unparse(value) not in phrase.atoms:
         return True
     real = code.type_of(value)
     told = {_TYPES[word] for word in words if word in _TYPES}
     return "new" in words and bool(told) and real not in (None, "?", *told)
+
+
+def _may_hold(phrase: Phrase, value: ast.AST) -> bool:
+    """Tells whether code or "the entire string" may be all that is returned.
+
+    `a` alone is not what `b.join(a)` gives; "the modified `a`" may be.
+    """
+    if {"entire", "whole"} & set(phrase.words) and not phrase.atoms:
+        return isinstance(value, ast.Name) or (
+            isinstance(value, ast.Call) and all(isinstance(arg, ast.Name) for arg in value.args)
+        )
+    bare = not set(phrase.words) - BARE_WORDS
+    if not bare or len(phrase.atoms) != 1 or not phrase.atoms[0].isidentifier():
+        return True
+    compound = isinstance(value, ast.Call | ast.BinOp | ast.ListComp | ast.Subscript)
+    return not compound or ast.unparse(value) == phrase.atoms[0]
 
 
 def is_empty(node: ast.AST) -> bool:

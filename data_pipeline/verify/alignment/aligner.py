@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from data_pipeline.verify.actions import Action
 from data_pipeline.verify.alignment.conditions import ConditionReader
-from data_pipeline.verify.alignment.evidence import STRICT_STEMS, Evidence, index_parts
+from data_pipeline.verify.alignment.evidence import STRICT_STEMS, Evidence, index_parts, made_type
 from data_pipeline.verify.alignment.lexicon import (
     FILLER_STEMS,
     POLAR_STEMS,
@@ -102,7 +102,8 @@ class Aligner:
                 at += 1
                 continue
             if following is not None and self._is_check(piece, following):
-                if not self.conditions.states(following, focus):
+                within = focus if regions is None else frozenset[ast.AST]().union(*regions)
+                if not self.conditions.states(following, within):
                     return None
                 rest = self._without_check(piece)
                 says, at = True, at + 2
@@ -124,6 +125,8 @@ class Aligner:
             if aligned is None:
                 return None
             says = says or aligned
+        if not says and any(piece.kind == "condition" for piece in pieces):
+            return None  # "if it is one, it returns the string" does claim something
         return says
 
     def place(self, text: str) -> frozenset[ast.AST] | None:
@@ -333,6 +336,10 @@ class Aligner:
         for token in beside:
             if token.kind == "code" and (found := self.code.types.get(token.text)):
                 return kind in found or "?" in found
+        if group.preposition in ("to", "into") and "to" not in evidence.roles:
+            made = made_type(evidence.action.node)
+            if made is not None:
+                return kind == made
         return evidence.may_be(kind, evidence.whole if group.preposition == "of" else nodes)
 
 

@@ -77,8 +77,9 @@ class Evidence:
             return found
         for _ in range(2):
             names = {n.id for one in level for n in ast.walk(one) if isinstance(n, ast.Name)}
-            level = [value for name in sorted(names)[:5] for value in self._made(name)]
-            self.behind.update(value for value in level if value not in self._here)
+            made = [value for name in sorted(names)[:5] for value in self._made(name)]
+            level = [value for value in made if value not in self._here]  # those have own roles
+            self.behind.update(level)
             found += [value for value in level if value not in found]
         return found
 
@@ -187,7 +188,7 @@ class Evidence:
     def may_be(self, kind: str, nodes: Iterable[ast.AST]) -> bool:
         """Tells whether a value of a type is among operands, or their types are not known."""
         known = {
-            self.code.type_of(part) or _made_type(part)
+            self.code.type_of(part) or made_type(part)
             for node in nodes for part in ast.walk(node) if isinstance(part, ast.expr)
         }  # fmt: skip
         return kind in known or not known - {None, "?"}
@@ -273,7 +274,7 @@ _MAKES = {
 }
 
 
-def _made_type(node: ast.AST) -> str | None:
+def made_type(node: ast.AST) -> str | None:
     """Returns the type that a method or builtin always gives."""
     match node:
         case ast.Call(func=ast.Attribute(attr=name)) | ast.Call(func=ast.Name(id=name)):

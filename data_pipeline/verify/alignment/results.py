@@ -8,7 +8,7 @@ from data_pipeline.verify.alignment.evidence import Evidence
 from data_pipeline.verify.alignment.lexicon import TYPES, stem
 from data_pipeline.verify.lexicon import Token
 from data_pipeline.verify.phrases import atom_in
-from data_pipeline.verify.returned import in_order, is_empty
+from data_pipeline.verify.returned import BARE_WORDS, ORDERED, in_order, is_empty
 from data_pipeline.verify.wordlists import word_set
 
 _ORIGINAL = word_set("original unchanged")
@@ -44,15 +44,26 @@ def fits_result(groups: Sequence[Phrase], evidence: Evidence) -> bool:
     value = values[0]
     return (
         all(_fits_type(group.tokens, value, evidence) for group in groups if _is_object(group))
-        and all(_is_whole(token, value) for g in groups if _is_object(g) for token in g.tokens)
+        and all(
+            _is_whole(token, value, alone=_is_alone(g.tokens))
+            for g in groups
+            if _is_object(g)
+            for token in g.tokens
+        )
         and _fits_words(told, value, evidence)
     )
+
+
+def _is_alone(tokens: Sequence[Token]) -> bool:
+    """Tells whether a phrase is a name with words that claim nothing of it."""
+    words = {token.lower for token in tokens if token.kind == "word"}
+    return not words - BARE_WORDS
 
 
 def _follow_in_order(groups: Sequence[Phrase], evidence: Evidence) -> bool:
     """Tells whether "`a` followed by `b`" has the order of the code."""
     at = next(
-        (i for i, g in enumerate(groups) if "followed" in {t.lower for t in g.tokens}), None
+        (i for i, g in enumerate(groups) if ORDERED & {t.lower for t in g.tokens}), None
     )  # fmt: skip
     if at is None:
         return True
@@ -97,7 +108,7 @@ def _type_by_run(value: ast.AST, evidence: Evidence) -> str | None:
     return next(iter(found)) if len(found) == 1 else None
 
 
-def _is_whole(token: Token, value: ast.AST) -> bool:
+def _is_whole(token: Token, value: ast.AST, *, alone: bool) -> bool:
     """Tells whether code that is told to be returned is the value, or a name in it."""
     if token.kind not in ("code", "text"):
         return True
@@ -110,6 +121,8 @@ def _is_whole(token: Token, value: ast.AST) -> bool:
         return whole or (isinstance(value, ast.Tuple) and any(
             said is not None and ast.dump(said) == ast.dump(one) for one in value.elts
         )) or (isinstance(value, ast.Constant) and value.value == token.text)  # fmt: skip
+    if alone and token.text.isidentifier():
+        return False  # `a` alone is not what `b.join(a)` gives
     return atom_in(token.text, value)
 
 

@@ -1,0 +1,95 @@
+"""A description that names a type, a part, an order or a function that is not there."""
+
+import pytest
+
+from data_pipeline.tracing import trace_call
+from data_pipeline.tracing.replay import Replay
+from data_pipeline.verify.claims import CONFIRMED
+from data_pipeline.verify.descriptions import read_description
+
+PROGRAMS = {
+    "cut": (
+        "def cut(text, head):\n"
+        "    if text.startswith(head):\n"
+        "        return text[len(head):]\n"
+        "    return text\n",
+        "cut('abc', 'a')",
+    ),
+    "placed": (
+        "def placed(rows, row):\n"
+        "    for at, one in enumerate(rows):\n"
+        "        if one > row:\n"
+        "            rows.insert(at, row)\n"
+        "            break\n"
+        "    return rows\n",
+        "placed([1, 4], 3)",
+    ),
+    "parts": (
+        "def parts(words, word):\n"
+        "    if word in words:\n"
+        "        at = words.index(word)\n"
+        "        first = words[:at]\n"
+        "        second = words[at + 1:]\n"
+        "        return first + second\n"
+        "    else:\n"
+        "        return words\n",
+        "parts(['a', 'b', 'c'], 'b')",
+    ),
+    "glued": (
+        "def glued(text, mark):\n"
+        "    signs = list(text)\n"
+        "    if mark in signs:\n"
+        "        return mark.join(signs)\n"
+        "    else:\n"
+        "        return text\n",
+        "glued('ab', '-')",
+    ),
+}
+# program, true sentence, sentence with one wrong name
+PAIRS = [
+    ("cut", "If the condition is true, it returns the substring of `text` that comes after `head`.",
+     "If the condition is true, it returns the substring of `text` that comes before `head`."),
+    ("cut", "If the condition is false, it returns the original string `text`.",
+     "If the condition is false, it returns the original list `text`."),
+    ("cut", "It returns the substring of `text` after the length of `head`.",
+     "It returns the substring of `head` after the length of `text`."),
+    ("placed", "The function modifies the input list `rows` in place.",
+     "The function modifies the input dictionary `rows` in place."),
+    ("placed", "The function returns the list `rows`.", "The function returns a new list."),
+    ("placed", "It returns the modified list.", "It returns the modified dictionary."),
+    ("parts", "It returns the concatenation of `first` and `second`.",
+     "It returns the concatenation of `second` and `first`."),
+    ("parts", "If `word` is not in `words`, it returns the original `words` list.",
+     "If `word` is not in `words`, it returns the original `words` dictionary."),
+    ("glued", "It converts the input string into a list called `signs`.",
+     "It converts the input list into a list called `signs`."),
+    ("glued", "If `mark` is not found in `signs`, it returns `text`.",
+     "If `mark` is found in `signs`, it returns `text`."),
+    ("glued", "If `mark` is found in `signs`, it joins the signs into a single string.",
+     "If `mark` is found in `signs`, it joins the signs into a single list."),
+    ("glued", "The function `glued` takes a string `text` and a string `mark`.",
+     "The function `glued` takes a list `text` and a string `mark`."),
+    ("glued", "The function `glued` takes a string `text` as input.",
+     "The function `signs` takes a string `text` as input."),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return {name: Replay(trace_call(*source)) for name, source in PROGRAMS.items()}
+
+
+def is_confirmed(run, sentence: str) -> bool:
+    found = read_description(run, sentence)
+    sure = found.claims and all(claim.verdict == CONFIRMED for claim in found.claims)
+    return bool(sure) and not found.unread
+
+
+@pytest.mark.parametrize(("name", "true", "_"), PAIRS, ids=[true[:40] for _, true, _ in PAIRS])
+def test_true_sentences_are_confirmed(runs, name, true, _):
+    assert is_confirmed(runs[name], true)
+
+
+@pytest.mark.parametrize(("name", "_", "false"), PAIRS, ids=[false[:40] for *_, false in PAIRS])
+def test_one_wrong_name_is_enough_not_to_be_confirmed(runs, name, _, false):
+    assert not is_confirmed(runs[name], false)
