@@ -164,7 +164,7 @@ def read_condition(tokens: Sequence[Token]) -> Condition | None:
     tokens = tokens if cut is None else tokens[:cut]
     if [token.lower for token in tokens[:1]] == ["there"]:
         return _read_existence(tokens)
-    if (pair := _read_pair(tokens)) is not None:
+    if (pair := _read_pair(tokens) or _read_shared(tokens)) is not None:
         return pair
     for word in ("or", "and"):
         places = [
@@ -190,6 +190,25 @@ def _read_pair(tokens: Sequence[Token]) -> Condition | None:
     one, two = Phrase(tuple(tokens[first:both])), Phrase(tuple(tokens[both + 1 : at]))
     is_pair = bool(one.atoms) and bool(two.atoms)
     return Test("==", one, two, "not" not in words[at:]) if is_pair else None
+
+
+_SHARING = {"both": "and", "either": "or", "neither": "nor"}
+
+
+def _read_shared(tokens: Sequence[Token]) -> Condition | None:
+    """Reads "both `x` and `y` are numeric", "either `x` or `y` is empty"."""
+    words = [token.lower for token in tokens]
+    join = _SHARING.get(words[0]) if words else None
+    at = next((i for i, word in enumerate(words) if word in _COPULAS), None)
+    if join is None or at is None or words[1:at].count(join) != 1:
+        return None
+    both = words.index(join)
+    subjects = (tokens[1:both], tokens[both + 1 : at])
+    parts = [_read_one([*subject, *tokens[at:]]) for subject in subjects if subject]
+    if len(parts) != 2 or None in parts:
+        return None
+    said = Joined("and" if join == "and" else "or", tuple(parts))  # type: ignore[arg-type]
+    return said.negated() if join == "nor" else said
 
 
 def _read_existence(tokens: Sequence[Token]) -> Condition | None:

@@ -108,6 +108,22 @@ def _named(*names: str) -> Callable[[Quality, Evidence], int | None]:
     return judge
 
 
+def _accumulated(*, by_one: bool) -> Callable[[Quality, Evidence], int | None]:
+    """Returns a judge for "the total `s`": a variable to which the code adds, or adds one."""
+    others = _named("count", "cnt", "counter", "total") if by_one else _named("sum", "total")
+
+    def judge(quality: Quality, evidence: Evidence) -> int | None:
+        names = {node.id for node in quality.nodes[:1] if isinstance(node, ast.Name)}
+        for node in ast.walk(evidence.code.tree):
+            match node:
+                case ast.AugAssign(target=ast.Name(id=name), op=ast.Add(), value=value):
+                    if name in names and (not by_one or ast.unparse(value) == "1"):
+                        return 0
+        return others(quality, evidence)
+
+    return judge
+
+
 def _number(quality: Quality, evidence: Evidence) -> int | None:
     """ "The number of words" is a count; "a number" is any value."""
     if quality.place + 1 < len(quality.tokens) or quality.followed != "of":
@@ -179,12 +195,13 @@ _JUDGES: dict[str, Callable[[Quality, Evidence], int | None]] = {
     ),
     **dict.fromkeys(stems({"first", "last"}), _placed),
     **dict.fromkeys(stems({"index", "position"}), _named("idx", "index", "pos", "ind", "indices")),
-    **dict.fromkeys(stems({"count", "total"}), _named("count", "cnt", "counter", "total")),
+    **dict.fromkeys(stems({"total", "sum"}), _accumulated(by_one=False)),
+    "count": _accumulated(by_one=True),
     **dict.fromkeys(stems({"key", "keys"}), _named("key", "k")),
     **dict.fromkeys(stems({"word", "words"}), _named("word", "w")),
     **dict.fromkeys(stems({"line", "lines"}), _named("line", "l")),
     **dict.fromkeys(stems({"pair", "pairs"}), _named("pair")),
-    **{stem(word): _named(word) for word in ("sum", "length", "maximum", "minimum")},
+    **{stem(word): _named(word) for word in ("length", "maximum", "minimum")},
     **dict.fromkeys(stems({"occurrence", "occurrences"}), _occurring),
     **dict.fromkeys(stems({"both", "two"}), _several(2)),
     "three": _several(3),
