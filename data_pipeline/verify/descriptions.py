@@ -17,7 +17,7 @@ from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.clause_verdicts import ClauseJudge, Focus, focused_nodes
 from data_pipeline.verify.clauses import split_clauses
 from data_pipeline.verify.matching import Matcher
-from data_pipeline.verify.misnomers import is_misnamed
+from data_pipeline.verify.misnomers import deny, is_misnamed
 from data_pipeline.verify.phrases import (
     Code,
     code_of,
@@ -78,7 +78,7 @@ def read_description(run: Replay, sentence: str, focus: Focus = None) -> Reading
     text = _GLOSS.sub("", text).replace("when divided by", "divided by")
     text = text.replace("reaches or exceeds", "is at least").replace("does not contain", "lacks")
     text = _SECOND_PAIR.sub(r"\1 and replaces \2", text)
-    return _reader_of(run).read(text, focus)
+    return _reader_of(run).read(text, focus, sentence)
 
 
 _READERS: "weakref.WeakKeyDictionary[Replay, _Reader]" = weakref.WeakKeyDictionary()
@@ -99,7 +99,7 @@ class _Reader:
         self.tests, self.matcher = Tests(code), Matcher(code)
         self.aligner = Aligner(code, self.tests)
 
-    def read(self, text: str, focus: Focus) -> Reading:
+    def read(self, text: str, focus: Focus, line: str) -> Reading:
         claims: list[JudgedClaim] = []
         unread: list[str] = []
         if found := read_key(self.run, self.code, text):
@@ -122,9 +122,12 @@ class _Reader:
             text = signature.rest
         for sentence in _sentences(text):
             found = self._read_sentence(sentence, focus)
+            if (truth := deny(self.code, sentence, line)) is not None:
+                wrong = JudgedClaim("code", sentence, CONTRADICTED, truth)
+                found = Reading((*found.claims, wrong))
             if is_misnamed(self.code, sentence):
-                wrong = [claim for claim in found.claims if claim.verdict == CONTRADICTED]
-                found = Reading(tuple(wrong), (sentence,))
+                kept = [claim for claim in found.claims if claim.verdict == CONTRADICTED]
+                found = Reading(tuple(kept), (sentence,))
             claims += found.claims
             unread += found.unread
         return Reading(tuple(claims), tuple(unread))

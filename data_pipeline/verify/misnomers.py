@@ -1,5 +1,7 @@
 """Finds names in a description that the program does not bear out, however well the rest fits.
 
+Also what the language denies: `popitem` takes the last item, `range(n, 0, -1)` ends before 0.
+
 "The dictionary `xs`" of a list, "the substring of `head`" where nothing is cut out of `head`,
 "the function `g`" where the function is `f`: a sentence with such a name is not confirmed.
 """
@@ -34,6 +36,34 @@ _INPUT = re.compile(r"\binput (?P<t>list|array|dictionary|tuple|string)\b(?! of)
 _NEW = re.compile(r"(?<!not )\breturns? an? new \w+")
 _JOINED = re.compile(r"\bjoin\w*\b[^.]*\binto an? (?:\w+ )?(?:list|dictionary|tuple|array)\b")
 _SIDES = (("after", "lower"), ("before", "upper"))
+
+
+_RANDOM = re.compile(
+    r"\b(?:removes?|removing|pops?|returns?|remove|takes?|deletes?)\b[^.]*\b(?:random|arbitrary)\b"
+    r"[^.]*\b(?:item|pair|key|element|entry)\b", re.I
+)  # fmt: skip
+_DOWN = re.compile(r"\bfrom `(?P<a>[^`]+)` down to `(?P<b>[^`]+)`")
+_EXCLUDED = re.compile(r"exclu|not inclu|but not|until|stop", re.I)
+
+
+def deny(code: Code, text: str, line: str) -> str | None:
+    """Returns the truth that refutes a sentence about the code, None if nothing surely does.
+
+    line: all that was told with it, where "(exclusive)" may stand
+    """
+    nodes = list(ast.walk(code.tree))
+    methods = [node.attr for node in nodes if isinstance(node, ast.Attribute)]
+    if _RANDOM.search(text) and "popitem" in methods and not {"choice", "pop"} & set(methods):
+        return "popitem takes the last item"
+    found = _DOWN.search(text)
+    if found and not _EXCLUDED.search(line):
+        for node in nodes:
+            match node:
+                case ast.Call(func=ast.Name(id="range"), args=[first, end, step]) if ast.unparse(
+                    step
+                ) == "-1" and [ast.unparse(first), ast.unparse(end)] == [found["a"], found["b"]]:
+                    return f"{ast.unparse(node)} ends before {found['b']}"
+    return None
 
 
 def is_misnamed(code: Code, text: str) -> bool:

@@ -23,6 +23,10 @@ _NOT_RUN = re.compile(
     r"(?:therefore |thus )?not (?:executed|called|reached|invoked|run)\W*",
     re.I,
 )
+_HANDLER = re.compile(
+    rf"{_WE}(?:the )?`?except(?: (?P<e>\w+))?:?`? (?:block|clause|handler|branch) (?:is|gets) "
+    r"(?:then |thus )?(?:triggered|executed|entered|reached|run)\b.*", re.I | re.S
+)  # fmt: skip
 _KINDS = {"for": ast.For, "while": ast.While}
 
 
@@ -48,6 +52,8 @@ class ToldFlow:
             return self._loop(_KINDS[told["k"].lower()])
         if told := _NOT_RUN.fullmatch(text):
             return self._not_run(told["c"], place)
+        if told := _HANDLER.fullmatch(text):
+            return self._handler(told["e"])
         return None
 
     def _else(self, place: Place) -> Verdict | None:
@@ -94,6 +100,17 @@ class ToldFlow:
         headers = {line for line in self.run.loops if isinstance(self.run.statements[line], kind)}
         made = [loop.iterations for loop in self.run.trace.loops if loop.line in headers]
         return (CONFIRMED, f"{made[0]} iterations") if made and all(made) else None
+
+    def _handler(self, name: str | None) -> Verdict | None:
+        """Judges "the `except KeyError` block is triggered" by whether its body runs."""
+        handlers = [
+            node for node in ast.walk(self.run.tree) if isinstance(node, ast.ExceptHandler)
+            and (name is None or (node.type is not None and ast.unparse(node.type) == name))
+        ]  # fmt: skip
+        if not handlers or self.run.trace.truncated:
+            return None
+        ran = any(self.run.by_line.get(node.body[0].lineno) for node in handlers)
+        return (CONFIRMED if ran else CONTRADICTED), "it runs" if ran else "it does not run"
 
     def _not_run(self, code: str, place: Place) -> Verdict | None:
         """Judges "the `remove` method is not executed" of a turn, or of the whole run."""

@@ -4,7 +4,7 @@ import pytest
 
 from data_pipeline.tracing import trace_call
 from data_pipeline.tracing.replay import Replay
-from data_pipeline.verify.claims import CONFIRMED
+from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.descriptions import read_description
 
 PROGRAMS = {
@@ -93,3 +93,26 @@ def test_true_sentences_are_confirmed(runs, name, true, _):
 @pytest.mark.parametrize(("name", "_", "false"), PAIRS, ids=[false[:40] for *_, false in PAIRS])
 def test_one_wrong_name_is_enough_not_to_be_confirmed(runs, name, _, false):
     assert not is_confirmed(runs[name], false)
+
+
+DENIED = {
+    "random": (
+        "def drop(d):\n    d = d.copy()\n    d.popitem()\n    return d\n", "drop({'a': 1, 'b': 2})",
+        "It calls the `popitem()` method, which removes a random item from the dictionary.",
+        "It calls the `popitem()` method on `d`.",
+    ),
+    "bound": (
+        "def total(n):\n    s = 0\n    for i in range(n + 1, 0, -1):\n        s += i\n"
+        "    return s\n",
+        "total(3)", "It then iterates from `n + 1` down to `0`.",
+        "It then iterates from `n + 1` down to `0` (exclusive).",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DENIED)
+def test_what_the_language_denies_is_contradicted(name):
+    program, call, false, true = DENIED[name]
+    run = Replay(trace_call(program, call))
+    assert CONTRADICTED in {claim.verdict for claim in read_description(run, false).claims}
+    assert CONTRADICTED not in {claim.verdict for claim in read_description(run, true).claims}

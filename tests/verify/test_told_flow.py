@@ -56,3 +56,28 @@ def test_the_way_of_the_run_is_judged(heading, sentence, expected):
 @pytest.mark.parametrize(("heading", "sentence"), NEVER_CONFIRMED)
 def test_another_way_is_never_confirmed(heading, sentence):
     assert verdict(heading, sentence) != "confirmed"
+
+
+GUARDED = """\
+def read(d, key):
+    try:
+        n = d[key]
+    except KeyError:
+        n = 0
+    return n + 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence", "expected"),
+    [
+        ("read({}, 'a')", "[L8]: The `except KeyError` block is executed.", "confirmed"),
+        ("read({'a': 1}, 'a')", "The `except` block is triggered.", "contradicted"),
+        ("read({'a': 1}, 'a')", "[L10]: It returns `n + 2`, which is `1 + 2 = 3`.", "confirmed"),
+        ("read({'a': 1}, 'a')", "[L10]: It returns `n + 2`, so `2 + 2 = 4`.", "contradicted"),
+    ],
+)
+def test_handlers_and_sums_are_those_of_the_run(call, sentence, expected):
+    lines = f"### Execution Simulation\n- {sentence}"
+    claims = verify_trace(trace_call(GUARDED, call), lines)
+    assert line_verdicts(claims).get(2, "unchecked") == expected
