@@ -19,7 +19,8 @@ checkable; it is never contradicted for that.
   `program_claims` those that `rule_wording` and `rule_values` put into code;
   `descriptions` reads what is told of the code (`simplifying`, `clauses`, `matching`, and, where
   these leave something unread, `alignment`) and of the
-  result (`result_contents`, `selections`, `returned`), `told_code` and `told_values` what a step
+  result (`result_contents`, `selections`, `named_parts`, `returned`; `misnomers` finds names that
+  the program denies), `told_code` and `told_values` what a step
   says of its line, `told_tests`, `told_flow` and `told_results` what it says of tests without
   their names, of the way of the run and of comprehensions;
   `pools` holds what a run computes, `evaluation` evaluates code safely, `values` compares; `prose`

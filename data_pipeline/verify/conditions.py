@@ -258,14 +258,15 @@ def _read_one(tokens: Sequence[Token]) -> Condition | None:
     if at is None:
         return _read_short(tokens)
     head = tuple(token for token in tokens[:at] if token.lower not in _ADVERBS)
-    subject, rest = Phrase(head), list(tokens[at:])
+    ended = [token.lower for token in head[-2:]] == ["no", "longer"]
+    subject, rest = Phrase(head[:-2] if ended else head), list(tokens[at:])
     words = [token.lower for token in rest]
     negative = any(w in ("not", "no", "doesn't", "isn't", "lacks", "neither") for w in words)
     rest = [t for t in rest if t.lower not in ("not", "no", "does", "do", "doesn't", "isn't")]
     test = _read_predicate(subject, rest) if rest else None
     if test is not None and any(t.lower in ("empty", "non-empty") for t in subject.tokens):
         return None
-    return test.negated() if test is not None and negative else test
+    return test.negated() if test is not None and negative != ended else test
 
 
 def _read_short(tokens: Sequence[Token]) -> Condition | None:

@@ -18,6 +18,7 @@ from data_pipeline.verify.clause_verdicts import ClauseJudge, Focus, focused_nod
 from data_pipeline.verify.clauses import split_clauses
 from data_pipeline.verify.matching import Matcher
 from data_pipeline.verify.misnomers import deny, is_misnamed
+from data_pipeline.verify.named_parts import read_parts
 from data_pipeline.verify.phrases import (
     Code,
     code_of,
@@ -165,6 +166,9 @@ class _Reader:
             text = without_table(text)
         told, text = read_forms(self.run, self.code, text)
         claims += told
+        if found := read_parts(self.code, text):
+            claims.append(found[0])
+            text = found[1]
         if found := read_selection(self.run, self.code, text):
             claims.append(found[0])
             text = found[1]

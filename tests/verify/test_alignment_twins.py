@@ -52,6 +52,14 @@ PROGRAMS = {
         "    return second + mark + first\n",
         "turned('a-b', '-')",
     ),
+    "trimmed": (
+        "def trimmed(text, head):\n"
+        "    while text.startswith(head):\n"
+        "        text = text[len(head):]\n"
+        "    one, mark, two = text.rpartition('.')\n"
+        "    return two + mark + one\n",
+        "trimmed('aab.c', 'a')",
+    ),
 }
 # program, true sentence, false sister
 SISTERS = [
@@ -83,6 +91,18 @@ SISTERS = [
      "If `first` and `second` are not equal, it returns `count`."),
     ("turned", "It returns `second` followed by `mark` and `first`.",
      "It returns `first` followed by `mark` and `second`."),
+    ("trimmed", "Inside the loop, it removes the `head` from the beginning of the `text`.",
+     "Inside the loop, it removes the `head` from the end of the `text`."),
+    ("trimmed", "It removes the prefix `head` from `text`.",
+     "It removes the prefix `text` from `head`."),
+    ("trimmed", "The loop continues until `text` no longer starts with `head`.",
+     "The loop continues until `text` starts with `head`."),
+    ("trimmed", "It splits `text` into three parts: `one`, `mark`, and `two`.",
+     "It splits `text` into three parts: `two`, `mark`, and `one`."),
+    ("trimmed", "It splits `text` into three parts: `one`, `mark`, and `two` using the last "
+     "occurrence of the dot as the separator.",
+     "It splits `text` into three parts: `one`, `mark`, and `two` using the first occurrence of "
+     "the dot as the separator."),
 ]  # fmt: skip
 
 

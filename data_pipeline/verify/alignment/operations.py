@@ -50,6 +50,9 @@ def _further(node: ast.AST, statement: ast.stmt) -> Iterator[Action]:
                 roles: dict[str, ast.expr | str] = dict.fromkeys(_ROLES, value)
                 roles["only words"] = words  # what is left is described by other words
                 yield Action(_REMOVES, roles, node, statement)
+            if words and (cut := _cut_part(lower, upper)) is not None:
+                named = {**roles, "object": cut}  # "removes `head` from the start of `text`"
+                yield Action(_REMOVES, named, node, statement)
         case ast.Compare(left=left, comparators=[right]):
             roles = {"object": left, "to": right, "with": right}
             yield Action(_COMPARES, roles, node, statement)
@@ -60,6 +63,17 @@ def _further(node: ast.AST, statement: ast.stmt) -> Iterator[Action]:
         case ast.Call(func=ast.Name(id="sum"), args=[ast.GeneratorExp(elt=ast.Constant(value=1))]):
             counted = {"object": node.args[0], "in": node.args[0], "words": _COUNTING}
             yield Action(_COUNTS, counted, node, statement)
+
+
+def _cut_part(lower: ast.expr | None, upper: ast.expr | None) -> ast.expr | None:
+    """Returns what `text[len(head):]` or `text[:-len(tail)]` cuts off, if it is told by length."""
+    match lower, upper:
+        case (ast.Call(func=ast.Name(id="len"), args=[part]), None):
+            return part
+        case (None, ast.UnaryOp(op=ast.USub(), operand=ast.Call(func=ast.Name(id="len"),
+                                                                args=[part]))):  # fmt: skip
+            return part
+    return None
 
 
 def _cut_words(lower: ast.expr | None, upper: ast.expr | None) -> str:
