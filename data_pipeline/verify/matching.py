@@ -251,6 +251,10 @@ class Matcher:
         name = ast.unparse(target)
         others = [atom for atom in whole.atoms if atom != name]
         about = name in whole.atoms
+        given = {role: slots[role].atoms for role in ("object", "to", "as") if role in slots}
+        to_another = about and given.get("object") and (given.get("to") or given.get("as"))
+        if to_another and name not in given["object"]:
+            return None  # "sets `y` to `x`" of `x = y`
         if "empty" in whole.words:
             kind = _after_word(whole, "empty")
             if not _is_empty(value, kind):

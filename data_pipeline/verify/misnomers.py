@@ -9,7 +9,7 @@ Also what the language denies: `popitem` takes the last item, `range(n, 0, -1)` 
 import ast
 import re
 
-from data_pipeline.verify.phrases import Code
+from data_pipeline.verify.phrases import Code, atom_in
 
 _TYPES = {
     "list": "list", "lists": "list", "array": "list", "dictionary": "dict", "tuple": "tuple",
@@ -35,6 +35,10 @@ _PART = re.compile(
 _INPUT = re.compile(r"\binput (?P<t>list|array|dictionary|tuple|string)\b(?! of)")
 _NEW = re.compile(r"(?<!not )\breturns? an? new \w+")
 _JOINED = re.compile(r"\bjoin\w*\b[^.]*\binto an? (?:\w+ )?(?:list|dictionary|tuple|array)\b")
+_DIFFERENCE = re.compile(
+    r"\bdifference between (?:the )?(?:\w+ (?:of )?)?(?:the )?`(?P<a>[^`]+)` and (?:the )?"
+    r"(?:\w+ (?:of )?)?(?:the )?`(?P<b>[^`]+)`"
+)
 _SIDES = (("after", "lower"), ("before", "upper"))
 
 
@@ -72,6 +76,7 @@ def is_misnamed(code: Code, text: str) -> bool:
         _has_wrong_type(code, text)
         or _has_wrong_input(code, text)
         or _has_wrong_part(code, text)
+        or _has_wrong_difference(code, text)
         or _JOINED.search(text) is not None
         or (_NEW.search(text) is not None and _returns_arguments(code))
         or _has_wrong_function(code, text)
@@ -145,6 +150,22 @@ def _has_wrong_part(code: Code, text: str) -> bool:
             told = re.search(rf"\b{word}\b", found["r"])
             if told and not any(getattr(one, side) is not None for one in slices):
                 return True
+    return False
+
+
+def _has_wrong_difference(code: Code, text: str) -> bool:
+    """Tells whether "the difference between `a` and `b`" is told of no `a - b`."""
+    for found in _DIFFERENCE.finditer(text):
+        pairs = [
+            (node.left, node.right) for node in ast.walk(code.tree)
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub)
+        ]  # fmt: skip
+        told = found["a"], found["b"]
+        if pairs and not any(
+            all(atom_in(atom, side) for atom, side in zip(told, pair, strict=True))
+            for pair in pairs
+        ):  # fmt: skip
+            return True
     return False
 
 

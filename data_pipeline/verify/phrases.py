@@ -95,9 +95,17 @@ class Code:
 
     def expanded(self, node: ast.AST) -> list[ast.AST]:
         """Returns the node, and for a name also the values that it is set from."""
-        if isinstance(node, ast.Name) and len(self.definitions.get(node.id, ())) <= 2:
-            return [node, *self.definitions.get(node.id, ())]
-        return [node]
+        made = self.definitions.get(node.id, ()) if isinstance(node, ast.Name) else ()
+        if len(made) > 2:
+            return [node]
+        return [node, *(value for value in made if not self._holds(value, node))]
+
+    def _holds(self, value: ast.AST, node: ast.AST) -> bool:
+        """Tells whether an expression stands in a value: `text` in `text = text.center(n)`."""
+        around: ast.AST | None = node
+        while around is not None and around is not value:
+            around = self.parents.get(around)
+        return around is value
 
     def type_of(self, node: ast.AST) -> str | None:
         """Returns the type of a name or literal, None if unknown or if it varies."""

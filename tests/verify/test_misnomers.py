@@ -44,6 +44,25 @@ PROGRAMS = {
         "        return text\n",
         "glued('ab', '-')",
     ),
+    "summed": (
+        "def summed(count, text):\n"
+        "    begun = [1]\n"
+        "    total = begun\n"
+        "    for _ in range(count):\n"
+        "        total = [1] + [x + y for x, y in zip(total, total[1:])]\n"
+        "        begun.append(total[-1])\n"
+        "    room = count - len(text)\n"
+        "    text = text.center(count, '*')\n"
+        "    return text[room:]\n",
+        "summed(4, 'ab')",
+    ),
+    "removed": (
+        "def removed(numbers, others):\n"
+        "    for one in others:\n"
+        "        numbers.pop(numbers.index(one))\n"
+        "    return numbers\n",
+        "removed([3, 1, 2], [1])",
+    ),
 }
 # program, true sentence, sentence with one wrong name
 PAIRS = [
@@ -71,6 +90,17 @@ PAIRS = [
      "The function `glued` takes a list `text` and a string `mark`."),
     ("glued", "The function `glued` takes a string `text` as input.",
      "The function `signs` takes a string `text` as input."),
+    ("summed", "It sets `total` to `begun`.", "It sets `begun` to `total`."),
+    ("summed", "It appends the last element of `total` to `begun`.",
+     "It appends the first element of `total` to `begun`."),
+    ("summed", "It then centers the `text` within a string of length `count`.",
+     "It then centers the `count` within a string of length `text`."),
+    ("summed", "It calculates `room` as the difference between `count` and the length of `text`.",
+     "It calculates `room` as the difference between `text` and the length of `count`."),
+    ("removed", "It iterates over each number in `others` and removes the first occurrence of that "
+     "number from `numbers`.",
+     "It iterates over each number in `others` and removes the first occurrence of that number "
+     "from `others`."),
 ]  # fmt: skip
 
 

@@ -282,8 +282,12 @@ class Aligner:
             token.kind != "word" for group in groups for token in group.tokens
         ) > 2:  # fmt: skip
             return None  # which part is which is told by the order of the words
+        target = evidence.action.roles.get("named")
+        is_set = any(group.role in ("to", "as") and _atoms(group) for group in groups)
         for group in groups:
             nodes = evidence.in_role(group.role, group.preposition, before)
+            if is_set and isinstance(target, ast.AST) and group.role == "object":
+                nodes = [target]  # "sets `x` to `y`" is not said of `y = x`
             for place, token in enumerate(group.tokens):
                 found = self._token(token, place, group, nodes, evidence, verbs)
                 if found is None:
@@ -309,7 +313,8 @@ class Aligner:
                 nodes = list(index_parts([*evidence.whole, evidence.action.node]))
             if group.role == "to" and "to" not in evidence.roles:
                 return None  # "is incremented to `1`" tells a value of the run
-            return 1 if evidence.holds(token.text, nodes) else None
+            owns = group.role in ("from", "to")
+            return 1 if evidence.holds(token.text, nodes, owns=owns) else None
         word, known = token.lower, stem(token.lower)
         if word in self.code.names and word not in evidence.names and word not in _COMMON:
             return None
@@ -373,6 +378,10 @@ def _groups(tokens: tuple[Token, ...], at: int, passive: bool) -> list[Group]:
             own.append(token)
     groups.append(Group(role, preposition, tuple(own)))
     return [group for group in groups if group.tokens]
+
+
+def _atoms(group: Group) -> bool:
+    return any(token.kind in ("code", "text") for token in group.tokens)
 
 
 def _is_under(segment: Aligned, regions: tuple[Region, ...]) -> bool:

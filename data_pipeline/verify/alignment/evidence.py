@@ -145,9 +145,12 @@ class Evidence:
             isinstance(one, ast.expr) and _same(said, one, self.code.constants) for one in wholes
         )
 
-    def holds(self, atom: str, nodes: Iterable[ast.AST]) -> bool:
-        """Tells whether code or a literal stands there, or is the value of a constant argument."""
-        nodes = list(nodes)
+    def holds(self, atom: str, nodes: Iterable[ast.AST], *, owns: bool = False) -> bool:
+        """Tells whether code or a literal stands there, or is the value of a constant argument.
+
+        owns: whether it is what something is taken from or put into: no loop's source is that.
+        """
+        nodes = [node for node in nodes if not (owns and self._is_source(node))]
         said = _parse(atom)
         if any(atom_in(atom, node) and self._tells(said, node) for node in nodes):
             return True
@@ -155,6 +158,11 @@ class Evidence:
             return False
         parts = (part for node in nodes for part in ast.walk(node) if isinstance(part, ast.expr))
         return any(_same(said, part, self.code.constants) for part in parts)
+
+    def _is_source(self, node: ast.AST) -> bool:
+        """Tells whether a value that a name is set from is what a loop goes over."""
+        loop = self.code.parents.get(node) if node in self.behind else None
+        return isinstance(loop, ast.For | ast.comprehension) and loop.iter is node
 
     def _tells(self, said: ast.expr | None, node: ast.AST) -> bool:
         """Tells whether a name alone may speak of an expression that another name is set from.

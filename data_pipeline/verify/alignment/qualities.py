@@ -161,7 +161,8 @@ def _placed(quality: Quality, evidence: Evidence) -> int | None:
     if told := str(evidence.action.roles.get("only words", "")):
         return 1 if quality.word in told.split() else NEVER
     taken = [
-        part for node in [*quality.nodes, evidence.action.node] for part in ast.walk(node)
+        part for node in [*quality.nodes, evidence.action.node]
+        for part in ([node] if node in evidence.behind else ast.walk(node))
         if isinstance(part, ast.Subscript) or (
             isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute)
             and part.func.attr in _TAKING
