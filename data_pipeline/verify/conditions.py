@@ -359,9 +359,9 @@ def _read_adjective(subject: Phrase, rest: Sequence[Token], after: list[Token]) 
         return Test("in", subject, _after(rest, "in"))
     if content and content[0] in ("present", "found") and "in" in words:
         return Test("in", subject, _after(rest, "in"))
-    if content[:1] == ["at"] and content[1:3] in (["beginning", "of"], ["start", "of"]):
+    if content[:2] in (["at", "beginning"], ["at", "start"]) and "of" in words:
         return Test("startswith", _after(rest, "of"), subject)
-    if content[:3] == ["at", "end", "of"]:
+    if content[:2] == ["at", "end"] and "of" in words:
         return Test("endswith", _after(rest, "of"), subject)
     if content in (["present"], ["found"]):
         return Test("in", subject, Phrase())

@@ -47,6 +47,7 @@ _RANDOM = re.compile(
     r"[^.]*\b(?:item|pair|key|element|entry)\b", re.I
 )  # fmt: skip
 _DOWN = re.compile(r"\bfrom `(?P<a>[^`]+)` down to `(?P<b>[^`]+)`")
+_BY_ZERO = re.compile(r"\bdivision by zero\b|\bdivid\w+ by zero\b|ZeroDivisionError")
 _EXCLUDED = re.compile(r"exclu|not inclu|but not|until|stop", re.I)
 
 
@@ -59,6 +60,11 @@ def deny(code: Code, text: str, line: str) -> str | None:
     methods = [node.attr for node in nodes if isinstance(node, ast.Attribute)]
     if _RANDOM.search(text) and "popitem" in methods and not {"choice", "pop"} & set(methods):
         return "popitem takes the last item"
+    if _BY_ZERO.search(text) and not re.search(r"\b(?:no|not|never|n't)\b", text):
+        divided = ast.Div | ast.FloorDiv | ast.Mod
+        names = {node.id for node in nodes if isinstance(node, ast.Name)}
+        if "divmod" not in names and not any(isinstance(node, divided) for node in nodes):
+            return "nothing is divided"
     found = _DOWN.search(text)
     if found and not _EXCLUDED.search(line):
         for node in nodes:

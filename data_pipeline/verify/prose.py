@@ -22,6 +22,8 @@ from data_pipeline.verify.elements import Element
 from data_pipeline.verify.judging import ClaimJudge
 from data_pipeline.verify.labels import count_claim, entry_claim, label_claim
 from data_pipeline.verify.layout import GENERAL, Sentence, read_layout
+from data_pipeline.verify.misnomers import deny
+from data_pipeline.verify.phrases import code_of
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.placing import Placement, place_sentences
 from data_pipeline.verify.program_claims import ProgramClaims, read_rules, rule_calls
@@ -211,9 +213,13 @@ class _MonologueJudge:
         first = len(self.result)
         for index, sentence in sentences:
             self._sentence(index, sentence, self.placement.places[index])
+        line = self.lines[number - 1]
+        if (truth := deny(code_of(self.run), line, line)) is not None:
+            self.result[first:] = [Claim(number, "code", line[:500], CONTRADICTED, truth)]
+            return
         own = self.result[first:]
         focus = self.told_code.focus(sentences[0][1])
-        rules, line = read_rules(self.program, self.lines[number - 1])
+        rules, line = read_rules(self.program, line)
         told = read_description(self.run, line, focus)
         told = Reading((*rules, *told.claims), told.unread)
         if self.goal is not None:

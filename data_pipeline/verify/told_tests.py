@@ -139,8 +139,10 @@ class ToldTests:
         here = place.occurrence
         if place.window is not None and not place.sure:
             return self._tested(place)
-        if here is None or not place.sure or here.event.branch is not None:
-            return self._tested(place)
+        if here is not None and here.event.branch is not None:
+            return [here]
+        if here is None or not place.sure:
+            return []
         return [
             one for one in self.run.occurrences
             if one.at < here.at and one.event.frame == here.event.frame
