@@ -60,6 +60,17 @@ PROGRAMS = {
         "    return two + mark + one\n",
         "trimmed('aab.c', 'a')",
     ),
+    "spaced": (
+        "def spaced(text):\n"
+        "    at = 0\n"
+        "    while at < len(text) and text[at].isspace():\n"
+        "        at += 1\n"
+        "    if not text.startswith('#'):\n"
+        "        if 'x' in text:\n"
+        "            return 0\n"
+        "    return at\n",
+        "spaced('  a')",
+    ),
 }
 # program, true sentence, false sister
 SISTERS = [
@@ -103,6 +114,12 @@ SISTERS = [
      "occurrence of the dot as the separator.",
      "It splits `text` into three parts: `one`, `mark`, and `two` using the first occurrence of "
      "the dot as the separator."),
+    ("spaced", "The loop continues as long as `at` is less than the length of `text` and the "
+     "character at index `at` is a whitespace character.",
+     "The loop continues as long as `at` is less than the length of `text` or the character at "
+     "index `at` is a whitespace character."),
+    ("spaced", "If `'#'` is not at the start of `text`, it checks if `'x'` is present in `text`.",
+     "If `'#'` is at the start of `text`, it checks if `'x'` is present in `text`."),
 ]  # fmt: skip
 
 
