@@ -128,14 +128,12 @@ def _has_wrong_type(code: Code, text: str) -> bool:
         known = code.types.get(name, frozenset())
         if known and "?" not in known and _TYPES[noun.lower()] not in known:
             return noun != "array" or "tuple" not in known
-    if re.search(r"\b(?:not|never|n't|without|or|any)\b", text):
+    nouns = {_TYPES[noun.lower()] for noun in _BARE.findall(text)}
+    if not nouns or re.search(r"\b(?:not|never|n't|without|or|any)\b", text):
         return False
     held = {kind for kinds in (*code.types.values(), *code.returned.values()) for kind in kinds}
-    source = ast.unparse(code.tree)
-    return any(
-        not held & {kind, "?"} and not _SIGNS[kind].search(source)
-        for noun in _BARE.findall(text) for kind in [_TYPES[noun.lower()]]
-    )  # fmt: skip
+    strange = nouns - held if "?" not in held else set()
+    return any(not _SIGNS[kind].search(ast.unparse(code.tree)) for kind in strange)
 
 
 def _has_wrong_part(code: Code, text: str) -> bool:
