@@ -56,6 +56,8 @@ def deny(code: Code, text: str, line: str) -> str | None:
 
     line: all that was told with it, where "(exclusive)" may stand
     """
+    if not any(pattern.search(text) for pattern in (_RANDOM, _BY_ZERO, _DOWN)):
+        return None
     nodes = list(ast.walk(code.tree))
     methods = [node.attr for node in nodes if isinstance(node, ast.Attribute)]
     if _RANDOM.search(text) and "popitem" in methods and not {"choice", "pop"} & set(methods):
@@ -92,8 +94,8 @@ def is_misnamed(code: Code, text: str) -> bool:
 def _has_wrong_function(code: Code, text: str) -> bool:
     if code.function is None:
         return False
-    known = {code.function.name, *_functions(code)}
-    return any(name not in known for name in _FUNCTION.findall(text))
+    strange = set(_FUNCTION.findall(text)) - {code.function.name}
+    return bool(strange) and not strange <= _functions(code)
 
 
 def _has_wrong_input(code: Code, text: str) -> bool:
