@@ -17,9 +17,12 @@ checkable; it is never contradicted for that.
   `beyond` (turns that no loop makes), `operands` (sums of plain values) and `labels`; `residue`
   holds what is left unread; `variations` judges rules about inputs by other runs, and
   `program_claims` those that `rule_wording` and `rule_values` put into code;
-  `descriptions` reads what is told of the code (`simplifying`, `clauses`, `matching`) and of the
-  result (`result_contents`, `selections`), `told_code` and `told_values` what a step says of its
-  line;
+  `descriptions` reads what is told of the code (`simplifying`, `clauses`, `matching`, and, where
+  these leave something unread, `alignment`) and of the
+  result (`result_contents`, `selections`, `named_parts`, `returned`; `misnomers` finds names that
+  the program denies), `told_code` and `told_values` what a step
+  says of its line, `told_tests`, `told_flow` and `told_results` what it says of tests without
+  their names, of the way of the run and of comprehensions;
   `pools` holds what a run computes, `evaluation` evaluates code safely, `values` compares; `prose`
   puts it all together
 - `backward`: lines that reason from the output to an input

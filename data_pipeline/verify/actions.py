@@ -227,7 +227,10 @@ def _assigned(target: ast.expr, value: ast.expr) -> Iterator[Made]:
             yield "swap exchange", {"object": target}
         return
     yield _SET, {"object": target, "to": value, "with": value, "as": value, "named": target}
-    yield "update replace modify change", {"object": target, "to": value, "with": value}
+    verbs = "update modify change"
+    if isinstance(target, ast.Subscript):
+        verbs += " replace"
+    yield verbs, {"object": target, "to": value, "with": value}
     if isinstance(target, ast.Subscript):
         yield (
             "add insert update store map",
@@ -311,5 +314,3 @@ def _sliced(value: ast.expr, part: ast.Slice) -> Iterator[Made]:
         yield "copy create make", {"object": value}
     else:
         yield "slice extract take get select cut", {"object": value, "from": value}
-        if part.upper is None and step is None:
-            yield "remove exclude skip", {"from": value}

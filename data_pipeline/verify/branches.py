@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from data_pipeline.verify.asides import parse_code
 from data_pipeline.verify.conditions import Condition, Joined, Source, Test, read_test
 from data_pipeline.verify.lexicon import Phrase
-from data_pipeline.verify.phrases import Code, phrase_fits
+from data_pipeline.verify.phrases import Code, atom_in, phrase_fits
 
 Region = frozenset[ast.AST]
 Fit = Callable[[Phrase, str], bool | None]
@@ -61,7 +61,18 @@ class Tests:
             return None
         if not phrase and source:
             return True
+        if not set(phrase.words) - _DETERMINERS and not self._stands_in(phrase, node):
+            return None  # a name alone is not what another name is made from
         return phrase_fits(self.code, phrase, node)
+
+    def _stands_in(self, phrase: Phrase, node: ast.AST) -> bool:
+        """Tells whether code stands in an expression, or is all that a name in it is set to."""
+        names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+        made = [value for name in names for value in self.code.definitions.get(name, ())]
+        return all(
+            atom_in(atom, node) or any(ast.unparse(value) == atom for value in made)
+            for atom in phrase.atoms
+        )
 
     def regions(self, said: Condition) -> list[tuple[Region, Region]]:
         """Returns (what runs if the condition holds, what runs if not) for each test it matches."""
@@ -99,6 +110,9 @@ class Tests:
             if any(compare_conditions(said, part, self.fits) for part in parts):
                 return True
         return False
+
+
+_DETERMINERS = frozenset(("the", "a", "an", "value", "variable", "of"))
 
 
 def _leaves(body: list[ast.stmt]) -> bool:

@@ -40,7 +40,11 @@ _HYPOTHETICAL = re.compile(
     re.I,
 )
 _WHEN_CALLED = re.compile(r"\bwhen (?=called|given|invoked|applied|the input)", re.I)
-_NOT_HYPOTHETICAL = re.compile(r"\bonce (?:again|more)\b|\bonce(?=\s*[.,]?$)", re.I)
+_NOT_HYPOTHETICAL = re.compile(
+    r"\bonce (?:again|more)\b|\bonce(?=\s*[.,]?$)|"
+    r"\b(?:appears?|occurs?|found|present) (?:only |exactly |just )?once\b",
+    re.I,
+)
 _OPENS = re.compile(
     r"^(?:if|when|whenever|unless|suppose|otherwise|for example|e\.g\.|for (?:each|every)|once)\b",
     re.I,

@@ -149,6 +149,8 @@ class FormRules(ClauseParts):
             ):
                 return [self._claim("tested", None, "True")]
             return None
+        if _BOUNDS.search(match[0]):
+            return None  # "a loop that runs from `n` down to 0": both ends are told
         codes = [
             self.atoms[int(n)].text
             for n in re.findall(r"⟦(\d+)⟧", match[0])
@@ -175,6 +177,9 @@ class FormRules(ClauseParts):
             return None
         code = self.atoms[int(match[1] or match[2])].text
         return [self._claim("missing", code, "")]
+
+
+_BOUNDS = re.compile(r"\bfrom ⟦\d+⟧ (?:down |up )?to\b")
 
 
 def _is_word(atom: Atom) -> bool:

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 
 from data_pipeline.verify.actions import Action
@@ -15,9 +16,10 @@ from data_pipeline.verify.conditions import (
     read_condition,
     read_test,
 )
-from data_pipeline.verify.lexicon import Phrase, Token
+from data_pipeline.verify.lexicon import Phrase, Token, read_tokens
 from data_pipeline.verify.matching import TALK_WORDS, Matcher
 from data_pipeline.verify.phrases import Code, atom_in, one_phrase, phrase_fits
+from data_pipeline.verify.returned import without_forestalled
 from data_pipeline.verify.wordlists import word_set
 
 Focus = ast.stmt | frozenset[ast.AST] | None  # a statement, the code that ran there, or all code
@@ -45,8 +47,13 @@ _WORKING = word_set("try attempt perform process handle operate work execute ens
 _CHECKS = word_set("check determine verify test evaluate examine ensure compare")
 
 
-def _focused(focus: ast.stmt) -> frozenset[ast.AST]:
-    """Returns what a step at a statement may speak of; at a `def` line no statement has run yet."""
+def focused_nodes(focus: Focus) -> frozenset[ast.AST] | None:
+    """Returns what a step at a statement may speak of; at a `def` line no statement has run yet.
+
+    None stands for all code.
+    """
+    if not isinstance(focus, ast.stmt):
+        return focus
     if isinstance(focus, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return frozenset()
     return frozenset(ast.walk(focus))
@@ -57,7 +64,7 @@ class ClauseJudge:
 
     def __init__(self, code: Code, tests: Tests, matcher: Matcher, focus: Focus):
         self.code, self.tests, self.matcher = code, tests, matcher
-        self.focus = _focused(focus) if isinstance(focus, ast.stmt) else focus
+        self.focus = focused_nodes(focus)
         self.condition: Condition | None = None
         self.asked: Condition | None = None  # by the latest "checks if"
         self.truth: str | None = None
@@ -100,7 +107,11 @@ class ClauseJudge:
         self.created = clause.verb in _CREATING
         if self.created and self._is_talk(clause):
             return ""
-        return self._judge_action(clause, regions)
+        verdict = self._judge_action(clause, regions)
+        if regions and clause.verb == "return" and verdict == CONFIRMED:
+            sure = [(without_forestalled(yes), no) for yes, no in regions]
+            return verdict if self._judge_action(clause, sure) == CONFIRMED else None
+        return verdict
 
     def _judge_going(self, clause: Clause) -> str | None:
         """Judges "processes each character of `s`": a loop goes over them."""
@@ -190,9 +201,11 @@ class ClauseJudge:
                 return None
             self.condition = self.condition.negated()
             return self.condition
-        if _refers(clause.condition):
-            denied = bool(_DENIALS & set(words)) != (clause.marker in ("unless", "until"))
+        if refers(clause.condition):
+            denied = bool(DENIALS & set(words)) != (clause.marker in ("unless", "until"))
             asked = self.asked or self._only_test()
+            if EQUAL_WORDS & set(words):
+                asked = as_equality(asked, words)
             self.condition = asked.negated() if asked and denied else asked
             return self.condition
         said = read_condition(clause.condition)
@@ -232,9 +245,19 @@ class ClauseJudge:
                 return "" if self._is_talk(clause) else None
             return None if clause.condition else self._judge_action(clause, None)
         self.condition = self.asked = self._resolved(said)
+        if (led := _LED.match(clause.text)) is not None:
+            return self._judge_led_check(led[1])
         if self.tests.states(self.condition, self.focus) or self._value_states(said):
             return CONFIRMED
         return None
+
+    def _judge_led_check(self, words: str) -> str | None:
+        """Judges "if `x` is empty, it checks if …": whether that test is made only then."""
+        given = read_condition(read_tokens(words))
+        regions = self.tests.regions(given) if given is not None else []
+        asked = self.asked
+        found = asked is not None and any(self.tests.states(asked, yes) for yes, _ in regions)
+        return CONFIRMED if found else None
 
     def _judge_missing_check(self, said: Condition | None) -> str | None:
         """Judges "does not check if the list is empty"."""
@@ -384,6 +407,9 @@ def _as_iterating(clause: Clause) -> Clause:
     return dataclasses.replace(clause, verb="iterate", slots=slots)
 
 
+_LED = re.compile(r"^(?:if|when) (.+?) ?, (?:then |the function |it )+(?:also )?check", re.I)
+
+
 def _finds_nothing(condition: Sequence[Token]) -> bool:
     """Tells whether a condition is that a loop ends by itself: "no empty line is found"."""
     words = [token.lower for token in condition]
@@ -394,11 +420,25 @@ def _finds_nothing(condition: Sequence[Token]) -> bool:
 
 
 _ENDED = word_set("found completes ends finishes met exists matched satisfies match matches")
-_DENIALS = word_set("not doesn't isn't aren't don't no false fails unmet")
+DENIALS = word_set("not doesn't isn't aren't don't no false fails unmet")
 _POINTING = word_set("it they so not this that both such these")
 
 
-def _refers(condition: Sequence[Token]) -> bool:
+EQUAL_WORDS = word_set("equal same match matches")
+
+
+def as_equality(asked: Condition | None, words: Sequence[str]) -> Condition | None:
+    """Returns what "they are equal" or "they match" affirms where a condition was asked.
+
+    Of `a != b` it is the opposite; of `s.startswith(t)` only "it matches" may be said.
+    """
+    if isinstance(asked, Test) and asked.name == "==":
+        return dataclasses.replace(asked, positive=True)
+    told = EQUAL_WORDS & set(words)
+    return asked if told <= {"match", "matches"} else None
+
+
+def refers(condition: Sequence[Token]) -> bool:
     """Tells whether a condition is only pointed at: "it does not", "the condition is met"."""
     words = [token.lower for token in condition]
     if any(token.kind in ("code", "text") and token.text != "True" for token in condition):

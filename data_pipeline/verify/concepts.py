@@ -88,7 +88,7 @@ STRICT = frozenset(
 ) - word_set(
     """
     key-value number string list integer tuple dictionary set characters character item value
-    key pair order each all index any position case type valid single combined
+    key pair order each all index any position case type valid single combined at
     """
 )  # fmt: skip
 

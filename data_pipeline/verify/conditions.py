@@ -65,6 +65,8 @@ def read_test(node: ast.expr) -> Condition:
             if method in ("startswith", "endswith", *METHOD_WORDS.values()):
                 given = ast.unparse(args[0]) if args else None
                 return Test(method, ast.unparse(owner), given)
+        case ast.Call(func=ast.Attribute(value=owner, attr="count"), args=[what]):
+            return Test("in", ast.unparse(what), ast.unparse(owner))
         case ast.Call(func=ast.Name(id="isinstance"), args=[value, kind]):
             return Test("type", ast.unparse(value), ast.unparse(kind))
     return Test("empty", ast.unparse(node), None, False)
@@ -162,6 +164,8 @@ def read_condition(tokens: Sequence[Token]) -> Condition | None:
     tokens = tokens if cut is None else tokens[:cut]
     if [token.lower for token in tokens[:1]] == ["there"]:
         return _read_existence(tokens)
+    if (pair := _read_pair(tokens) or _read_shared(tokens)) is not None:
+        return pair
     for word in ("or", "and"):
         places = [
             i for i, t in enumerate(tokens)
@@ -170,6 +174,41 @@ def read_condition(tokens: Sequence[Token]) -> Condition | None:
         if places:
             return _read_joined(tokens, word, places)
     return _read_one(tokens)
+
+
+def _read_pair(tokens: Sequence[Token]) -> Condition | None:
+    """Reads "`a` and `b` are equal"."""
+    words = [token.lower for token in tokens]
+    at = next((i for i, word in enumerate(words) if word in ("are", "match")), None)
+    if at is None or words[:at].count("and") != 1:
+        return None
+    told = [word for word in words[at:] if word not in ("are", "not", "the", "to", "each", "other")]
+    if told not in (["equal"], ["same"], ["identical"], ["match"]):
+        return None
+    both = words.index("and")
+    first = 1 if words[0] in ("both", "if", "whether") else 0
+    one, two = Phrase(tuple(tokens[first:both])), Phrase(tuple(tokens[both + 1 : at]))
+    is_pair = bool(one.atoms) and bool(two.atoms)
+    return Test("==", one, two, "not" not in words[at:]) if is_pair else None
+
+
+_SHARING = {"both": "and", "either": "or", "neither": "nor"}
+
+
+def _read_shared(tokens: Sequence[Token]) -> Condition | None:
+    """Reads "both `x` and `y` are numeric", "either `x` or `y` is empty"."""
+    words = [token.lower for token in tokens]
+    join = _SHARING.get(words[0]) if words else None
+    at = next((i for i, word in enumerate(words) if word in _COPULAS), None)
+    if join is None or at is None or words[1:at].count(join) != 1:
+        return None
+    both = words.index(join)
+    subjects = (tokens[1:both], tokens[both + 1 : at])
+    parts = [_read_one([*subject, *tokens[at:]]) for subject in subjects if subject]
+    if len(parts) != 2 or None in parts:
+        return None
+    said = Joined("and" if join == "and" else "or", tuple(parts))  # type: ignore[arg-type]
+    return said.negated() if join == "nor" else said
 
 
 def _read_existence(tokens: Sequence[Token]) -> Condition | None:
@@ -219,14 +258,15 @@ def _read_one(tokens: Sequence[Token]) -> Condition | None:
     if at is None:
         return _read_short(tokens)
     head = tuple(token for token in tokens[:at] if token.lower not in _ADVERBS)
-    subject, rest = Phrase(head), list(tokens[at:])
+    ended = [token.lower for token in head[-2:]] == ["no", "longer"]
+    subject, rest = Phrase(head[:-2] if ended else head), list(tokens[at:])
     words = [token.lower for token in rest]
     negative = any(w in ("not", "no", "doesn't", "isn't", "lacks", "neither") for w in words)
     rest = [t for t in rest if t.lower not in ("not", "no", "does", "do", "doesn't", "isn't")]
     test = _read_predicate(subject, rest) if rest else None
     if test is not None and any(t.lower in ("empty", "non-empty") for t in subject.tokens):
         return None
-    return test.negated() if test is not None and negative else test
+    return test.negated() if test is not None and negative != ended else test
 
 
 def _read_short(tokens: Sequence[Token]) -> Condition | None:
@@ -274,6 +314,14 @@ def _read_contains(subject: Phrase, rest: Sequence[Token]) -> Condition | None:
     return Test("in", Phrase(tuple(rest)), subject) if rest else None
 
 
+def _method_of(names: set[str]) -> str:
+    """Returns the method that a predicate names: "a lowercase letter" is lowercase."""
+    cased = {name for name in names if METHOD_WORDS[name] in ("islower", "isupper", "istitle")}
+    others = {METHOD_WORDS[name] for name in names - cased}
+    known = cased if cased and others <= {"isalpha"} else names
+    return METHOD_WORDS[min(known)]
+
+
 def _read_adjective(subject: Phrase, rest: Sequence[Token], after: list[Token]) -> Condition | None:
     words = [token.lower for token in rest]
     content = [token.lower for token in after if token.kind == "word"]
@@ -311,9 +359,9 @@ def _read_adjective(subject: Phrase, rest: Sequence[Token], after: list[Token]) 
         return Test("in", subject, _after(rest, "in"))
     if content and content[0] in ("present", "found") and "in" in words:
         return Test("in", subject, _after(rest, "in"))
-    if content[:1] == ["at"] and content[1:3] in (["beginning", "of"], ["start", "of"]):
+    if content[:2] in (["at", "beginning"], ["at", "start"]) and "of" in words:
         return Test("startswith", _after(rest, "of"), subject)
-    if content[:3] == ["at", "end", "of"]:
+    if content[:2] == ["at", "end"] and "of" in words:
         return Test("endswith", _after(rest, "of"), subject)
     if content in (["present"], ["found"]):
         return Test("in", subject, Phrase())
@@ -323,7 +371,7 @@ def _read_adjective(subject: Phrase, rest: Sequence[Token], after: list[Token]) 
         return _read_is(subject, codes[0])
     names = {w for w in content if w in METHOD_WORDS}
     if names and not codes and set(content) <= names | {"of", "string", "digits", "to", "valid"}:
-        return Test(METHOD_WORDS[sorted(names)[0]], subject)
+        return Test(_method_of(names), subject)
     if len(content) == 1 and content[0] in _TYPES and not codes:
         return Test("type", subject, _code(_TYPES[content[0]]))
     return None

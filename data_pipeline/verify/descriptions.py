@@ -11,10 +11,14 @@ import weakref
 from collections.abc import Iterator
 
 from data_pipeline.tracing.replay import Replay
+from data_pipeline.verify.alignment import Aligner
 from data_pipeline.verify.branches import Tests
-from data_pipeline.verify.clause_verdicts import ClauseJudge, Focus
+from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
+from data_pipeline.verify.clause_verdicts import ClauseJudge, Focus, focused_nodes
 from data_pipeline.verify.clauses import split_clauses
 from data_pipeline.verify.matching import Matcher
+from data_pipeline.verify.misnomers import deny, is_misnamed
+from data_pipeline.verify.named_parts import read_parts
 from data_pipeline.verify.phrases import (
     Code,
     code_of,
@@ -30,7 +34,7 @@ from data_pipeline.verify.properties import (
     read_mutation,
     read_output_type,
 )
-from data_pipeline.verify.purposes import judge_purpose
+from data_pipeline.verify.purposes import judge_purpose, purpose_sentence
 from data_pipeline.verify.reading import JudgedClaim, Reading
 from data_pipeline.verify.result_contents import read_contents
 from data_pipeline.verify.result_forms import read_key
@@ -75,7 +79,7 @@ def read_description(run: Replay, sentence: str, focus: Focus = None) -> Reading
     text = _GLOSS.sub("", text).replace("when divided by", "divided by")
     text = text.replace("reaches or exceeds", "is at least").replace("does not contain", "lacks")
     text = _SECOND_PAIR.sub(r"\1 and replaces \2", text)
-    return _reader_of(run).read(text, focus)
+    return _reader_of(run).read(text, focus, sentence)
 
 
 _READERS: "weakref.WeakKeyDictionary[Replay, _Reader]" = weakref.WeakKeyDictionary()
@@ -94,8 +98,9 @@ class _Reader:
     def __init__(self, run: Replay, code: Code):
         self.run, self.code = run, code
         self.tests, self.matcher = Tests(code), Matcher(code)
+        self.aligner = Aligner(code, self.tests)
 
-    def read(self, text: str, focus: Focus) -> Reading:
+    def read(self, text: str, focus: Focus, line: str) -> Reading:
         claims: list[JudgedClaim] = []
         unread: list[str] = []
         if found := read_key(self.run, self.code, text):
@@ -103,10 +108,14 @@ class _Reader:
             text = found[1]
         text = simplify(text)
         signature = read_signature(self.run, self.code, text)
-        if signature is not None:
+        if signature is not None and is_misnamed(self.code, text.removesuffix(signature.rest)):
+            claims += [claim for claim in signature.claims if claim.verdict == CONTRADICTED]
+            unread.append(text.removesuffix(signature.rest))
+            text = signature.rest
+        elif signature is not None:
             claims += signature.claims
             for name, said in signature.purposes:
-                verdict = judge_purpose(self.code, name, said)
+                verdict = self._purpose(name, said)
                 if verdict is None:
                     unread.append(said)
                 elif verdict:
@@ -114,19 +123,52 @@ class _Reader:
             text = signature.rest
         for sentence in _sentences(text):
             found = self._read_sentence(sentence, focus)
+            if (truth := deny(self.code, sentence, line)) is not None:
+                wrong = JudgedClaim("code", sentence, CONTRADICTED, truth)
+                found = Reading((*found.claims, wrong))
+            if is_misnamed(self.code, sentence):
+                kept = [claim for claim in found.claims if claim.verdict == CONTRADICTED]
+                found = Reading(tuple(kept), (sentence,))
             claims += found.claims
             unread += found.unread
         return Reading(tuple(claims), tuple(unread))
 
+    def _purpose(self, name: str, said: str) -> str | None:
+        """Returns CONFIRMED if the code does with a parameter what it is said to be for."""
+        if (known := judge_purpose(self.code, name, said)) is not None:
+            return known
+        told = purpose_sentence(name, said)
+        return CONFIRMED if told and self.aligner.says_truly(told, None) else None
+
     def _read_sentence(self, text: str, focus: Focus) -> Reading:
         if _EMPTY_TALK.match(text):
             return Reading()
+        if focus is None:
+            focus = self.aligner.place(text)
+        read, left = self._read_patterns(text, focus)
+        wrong = any(claim.verdict == CONTRADICTED for claim in read.claims)
+        return read if wrong or not read.unread else self._align(text, left, focus, read)
+
+    def _align(self, text: str, left: str, focus: Focus, read: Reading) -> Reading:
+        """Aligns a sentence that the patterns did not read whole, or what they left of it."""
+        for told in (text, left) if left != text else (text,):
+            said = self.aligner.says_truly(told, focused_nodes(focus))
+            if said is not None:
+                own = (JudgedClaim("code", told, CONFIRMED),) if said else ()
+                return Reading((*read.claims, *own))
+        return read
+
+    def _read_patterns(self, text: str, focus: Focus) -> tuple[Reading, str]:
+        """Returns what the patterns read, and the text without what the first of them took."""
         claims: list[JudgedClaim] = read_table(self.code, text)
         unread: list[str] = []
         if claims:
             text = without_table(text)
         told, text = read_forms(self.run, self.code, text)
         claims += told
+        if found := read_parts(self.code, text):
+            claims.append(found[0])
+            text = found[1]
         if found := read_selection(self.run, self.code, text):
             claims.append(found[0])
             text = found[1]
@@ -144,7 +186,7 @@ class _Reader:
                 unread.append(clause.text)
             elif verdict:
                 claims.append(JudgedClaim("code", clause.text, verdict, judge.truth))
-        return Reading(tuple(claims), tuple(unread))
+        return Reading(tuple(claims), tuple(unread)), text
 
 
 def _sentences(text: str) -> Iterator[str]:

@@ -59,7 +59,7 @@ _COUNT_WORD = re.compile(  # what every pattern of `_count_claims` has one of
 )
 _TURN_WORD = re.compile(r"iteration|turn|pass", re.I)
 _TEST = (
-    r"(?:(?:if|while|loop|for|elif|first|second|outer|inner|whole) )*"
+    r"(?:(?:if|while|loop|for|elif|first|second|third|fourth|outer|inner|whole) )*"
     r"(?:conditions?|tests?|checks?|comparisons?|if statement|expression)"
 )
 _COMES = r"(?:is|was|are|were|evaluates? to|becomes|comes out|returns|turns out)"
@@ -77,7 +77,9 @@ _POSITIVE = (
     rf"{_COMES} {_ADVERBS}(?:[Tt]rue|satisfied|met|fulfilled)"
 )
 _TRUTH = re.compile(
-    rf"(?P<neither>\b[Nn]either (?:\w+ )?)?(?:{{s}}|\b{_TEST}|\b(?:this|it|which))"
+    r"(?:(?P<neither>\b(?:[Nn]either|[Nn]one|[Nn]o)(?: of)?(?: the(?:se)?| those)? (?:\w+ )?)|"
+    r"(?P<both>\b(?:[Bb]oth|[Aa]ll)(?: of)?(?: the(?:se)?| those)? (?:\w+ )?))?"
+    rf"(?:{{s}}|\b{_TEST}|\b(?:this|it|which))"
     rf"(?: (?:{_TEST}|also|again|here|now|then|(?:for|on) \S+|in this (?:case|iteration)|"
     r"\(⟦\d+⟧\)))?,? "
     rf"(?:therefore |thus |also |indeed )*(?:(?P<neg>{_NEGATIVE})|(?P<pos>{_POSITIVE}))\b"
@@ -100,6 +102,7 @@ _NOT_ENTERED = (
     r"(?:(?:do|does|did|will)(?: not|n't)|without|not) (?:enter(?:ing)?|execut(?:e|ing)|"
     rf"tak(?:e|ing)|run(?:ning)?|go(?:ing)? into|proceed(?:ing)? to) {_BLOCK}"
     r"(?: ⟦(?P<code2>\d+)⟧)?|"
+    r"(?:(?<=the )⟦\d+⟧ )?"
     r"(?:body|block|if branch|branch|statement|line|code|part)(?: ⟦(?P<code>\d+)⟧)?"
     r"(?: \w+ the \w+(?: \w+)?)? (?:is|are|will be) (?:therefore |thus |also )?"
     r"(?:skipped|bypassed|not (?:executed|taken|entered|run|reached))"
@@ -253,7 +256,8 @@ def _branch_claims(sentence: str, atoms: Sequence[Atom]) -> Iterator[Found]:
             continue
         given = tuple(_given_values(sentence[match.end() :], atoms))
         value = "False" if match["neg"] or match["neither"] else "True"
-        claim = WordedClaim("branch", _spell(match, atoms), of, value, given=given)
+        when = "all" if match["neither"] or match["both"] else "any"
+        claim = WordedClaim("branch", _spell(match, atoms), of, value, when, given)
         yield claim, match.span()
     for match in _VALUE_OF_TEST.finditer(sentence):
         text = atoms[int(match["v"])].text

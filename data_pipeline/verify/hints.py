@@ -236,10 +236,9 @@ class HintVerdicts:
     def _input_test(self, worded: WordedClaim, word: str) -> Verdict:
         """Judges "the input string starts with 'a'" if one argument alone can be meant."""
         given = self.run.events[0].changed if self.run.events else {}
+        told = (worded.subject or "").replace('"', "'")
         meant = [
-            text
-            for text in given.values()
-            if self._fits_type(word, text) and text not in (worded.subject or "")
+            text for text in given.values() if self._fits_type(word, text) and text not in told
         ]
         if len(meant) != 1:
             return UNKNOWN

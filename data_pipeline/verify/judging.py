@@ -164,7 +164,8 @@ class ClaimJudge:
         """Judges a value of the first subject that the run knows."""
         judged = self._value_of(worded, place)
         if judged[0] == CONFIRMED and self._is_of_another_place(worded, place):
-            return NOT_CHECKABLE, judged[1]
+            others = self.operands.others(worded.subject or "", place)
+            return (CONTRADICTED, others) if others else (NOT_CHECKABLE, judged[1])
         if judged[0] != CONFIRMED and worded.subject in self.comprehended:
             inside = self.taken.in_comprehension(worded, place)
             return inside if inside[0] == CONFIRMED else (NOT_CHECKABLE, judged[1])

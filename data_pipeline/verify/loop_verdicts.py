@@ -178,7 +178,8 @@ class LoopVerdicts:
         if ends == [values[0], values[-1]]:
             return CONFIRMED, truth
         beyond = str(int(values[-1]) + (1 if int(values[-1]) >= int(values[0]) else -1))
-        if ends == [values[0], beyond] and worded.when != "inclusive":
+        counts_down = re.search(r"\bdown to\b", worded.text)
+        if ends == [values[0], beyond] and worded.when != "inclusive" and not counts_down:
             return NOT_CHECKABLE, truth  # the bound that is left out
         return CONTRADICTED, truth
 

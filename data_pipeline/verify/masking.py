@@ -14,6 +14,7 @@ from data_pipeline.source.literals import LiteralError, literal_end, parse_liter
 
 MAX_LINE = 20_000
 _LABEL = re.compile(r"[\[(]?\bL\d+\b[\])]?")
+_NONE_OF = re.compile(r"None of (?:the|these|those|them)\b")
 _WORD = re.compile(r"[A-Za-z_][\w]*")
 _TRAILER = re.compile(r"\.[A-Za-z_]\w*")
 _OPERATOR = re.compile(r"\s*(\*\*|//|<=|>=|==|!=|<<|>>|[-+*/%<>&|^])\s*(?=[\w'\"\[({-])")
@@ -119,6 +120,8 @@ def _operand_end(
 ) -> tuple[int | None, bool]:
     """Returns (end of an operand at `at`, whether it is surely code)."""
     if at >= len(line):
+        return None, False
+    if _NONE_OF.match(line, at):
         return None, False
     if (word := _WORD.match(line, at)) and word[0] not in ("True", "False", "None", "set"):
         end, sure = word.end(), word[0] in names and (len(word[0]) > 1 or word[0] not in "aAI")

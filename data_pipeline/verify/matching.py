@@ -14,6 +14,7 @@ from data_pipeline.verify.phrases import (
     one_phrase,
     phrase_fits,
 )
+from data_pipeline.verify.returned import ORDERED, in_order, promises_another
 from data_pipeline.verify.wordlists import word_set
 
 TALK_WORDS = PLAIN_WORDS | word_set(
@@ -74,6 +75,14 @@ class Matcher:
             if clause.verb == "iterate" and {"over", "in"} & set(slots):
                 return None  # "each word in the text" is nothing that a `while` goes over
             return phrase_fits(self.code, one_phrase(*slots.values()), action.node) or None
+        if isinstance(action.statement, ast.Return) and "return" in action.verbs:
+            value, said = action.roles.get("object"), slots.get("object")
+            if said and isinstance(value, ast.AST) and promises_another(self.code, said, value):
+                return None
+            if said and ORDERED & set(said.words) and isinstance(value, ast.AST):
+                told = one_phrase(said, *(slots[role] for role in slots if role != "object"))
+                if not in_order(told.atoms, value):
+                    return None
         slots = _without_words(slots, str(action.roles.get("words", "")).split())
         if "over" in action.roles:
             fit = self._loops(slots, action)
@@ -133,13 +142,16 @@ class Matcher:
             phrase = _without_target(phrase, action)
         is_target = role == "object" and isinstance(action.node, ast.Assign | ast.AugAssign)
         compound = hasattr(action.node, "body") and isinstance(action.node, ast.stmt)
-        extra = None if compound else action.node
+        swapped = isinstance(action.node, ast.Call) and {"object", "with"} <= set(action.roles)
+        # Not "tabs with spaces" for " ", tab; nor "the uppercase `c`" for what `c.upper()` makes.
+        other = swapped or (role == "object" and _has_case(phrase))
+        extra = None if compound or other else action.node
         fit = phrase_fits(self.code, phrase, value, extra, exact=is_target)
         simple = phrase.words and not {"of", "in", "from"} & set(phrase.words)
         plain = simple and not phrase.atoms and isinstance(value, ast.AST)
         if plain and not is_of_type(self.code, phrase.words[-1], [value]):
             return None
-        if fit is not True and role in ("object", "with") and not phrase.atoms:
+        if fit is not True and role in ("object", "with") and not phrase.atoms and not swapped:
             return self._explained(phrase, action) or fit
         return fit
 
@@ -239,6 +251,10 @@ class Matcher:
         name = ast.unparse(target)
         others = [atom for atom in whole.atoms if atom != name]
         about = name in whole.atoms
+        given = {role: slots[role].atoms for role in ("object", "to", "as") if role in slots}
+        to_another = about and given.get("object") and (given.get("to") or given.get("as"))
+        if to_another and name not in given["object"]:
+            return None  # "sets `y` to `x`" of `x = y`
         if "empty" in whole.words:
             kind = _after_word(whole, "empty")
             if not _is_empty(value, kind):
@@ -326,6 +342,12 @@ def _without_target(phrase: Phrase, action: Action) -> Phrase:
         ):
             return Phrase(tuple(token for token in phrase.tokens if token.text != name))
     return phrase
+
+
+def _has_case(phrase: Phrase) -> bool:
+    """Tells whether letters are said to have a case: "the uppercase letters"."""
+    cased = {"uppercase", "lowercase"} & set(phrase.words)
+    return bool(cased and {"letter", "letters", "character", "characters"} & set(phrase.words))
 
 
 def _without_words(slots: dict[str, Phrase], known: list[str]) -> dict[str, Phrase]:

@@ -40,6 +40,32 @@ class OperandVerdicts:
                     return True
         return False
 
+    def others(self, told: str, place: Place) -> str | None:
+        """Returns the operands that the place has in a sum of the form told, if all are others.
+
+        Example: "6 + 1 // 1" where "3 + 1 // 1" is told of `len(line) + 1 // len(char)`. None if
+        the place makes no such sum, or several.
+        """
+        code = _parse(told)
+        placed = place.sure or place.window is not None
+        if code is None or not is_sum(told) or not placed:
+            return None
+        found: dict[str, str] = {}
+        for here in self._places(place):
+            state = self.run.state(here.event.frame, here.at - 1)
+            for node in _parts(self.run.statement_of(here.event)):
+                pairs = _pairs(code, node)
+                if not pairs or not any(_has_names(part) for _, part in pairs):
+                    continue
+                try:
+                    real = [_text(part, state) for _, part in pairs]
+                except Unknown:
+                    return None
+                if real == [_text(value, None) for value, _ in pairs]:
+                    return None
+                found[ast.dump(node)] = f"{ast.unparse(node)} has {', '.join(real)}"
+        return next(iter(found.values())) if len(found) == 1 else None
+
     def is_elsewhere(self, worded: WordedClaim, place: Place) -> bool:
         """Returns whether code, or a variable that is set, is on other lines than the one cited."""
         here = place.occurrence
@@ -96,6 +122,20 @@ class OperandVerdicts:
             return [render(part) for part in parts] == [_text(step, None) for step in steps]
         except (Unknown, TypeError):
             return False
+
+
+def _pairs(told: ast.expr, code: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
+    """Returns (value told, part of the code) for a sum of the same form; none for another form."""
+    if isinstance(told, ast.BinOp):
+        if not isinstance(code, ast.BinOp) or type(told.op) is not type(code.op):
+            return []
+        left, right = _pairs(told.left, code.left), _pairs(told.right, code.right)
+        return [*left, *right] if left and right else []
+    if isinstance(code, ast.BinOp):
+        return []
+    if isinstance(code, ast.Constant) and ast.dump(code) != ast.dump(told):
+        return []
+    return [(told, code)]
 
 
 def is_sum(told: str) -> bool:

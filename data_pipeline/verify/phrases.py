@@ -3,7 +3,7 @@
 import ast
 import functools
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from data_pipeline.source.literals import LiteralError, parse_literal
 from data_pipeline.tracing.replay import Replay
@@ -73,12 +73,14 @@ class Code:
                 self.writes.setdefault(name, []).append(getattr(node, "lineno", 0))
                 if value is not None:
                     self.definitions.setdefault(name, []).append(value)
+        self.changes = _changing_calls(run.tree)
         self.parents = {child: node for node in run.nodes for child in ast.iter_child_nodes(node)}
         self.function = _main_function(run)
         arguments = self.function.args if self.function else None
         given = [*arguments.posonlyargs, *arguments.args] if arguments else []
         more = [*arguments.kwonlyargs] if arguments else []
         self.parameters = [argument.arg for argument in (*given, *more)]
+        self.constants = _constant_arguments(run, self.writes)
         self.types = _variable_types(run)
         self.returned = _returned_types(run)
 
@@ -91,9 +93,17 @@ class Code:
 
     def expanded(self, node: ast.AST) -> list[ast.AST]:
         """Returns the node, and for a name also the values that it is set from."""
-        if isinstance(node, ast.Name) and len(self.definitions.get(node.id, ())) <= 2:
-            return [node, *self.definitions.get(node.id, ())]
-        return [node]
+        made = self.definitions.get(node.id, ()) if isinstance(node, ast.Name) else ()
+        if len(made) > 2:
+            return [node]
+        return [node, *(value for value in made if not self._holds(value, node))]
+
+    def _holds(self, value: ast.AST, node: ast.AST) -> bool:
+        """Tells whether an expression stands in a value: `text` in `text = text.center(n)`."""
+        around: ast.AST | None = node
+        while around is not None and around is not value:
+            around = self.parents.get(around)
+        return around is value
 
     def type_of(self, node: ast.AST) -> str | None:
         """Returns the type of a name or literal, None if unknown or if it varies."""
@@ -171,6 +181,26 @@ def _targets(target: ast.expr, value: ast.expr | None) -> Iterator[tuple[str, as
                 yield from _targets(part, item)
         case ast.Subscript(value=ast.Name(id=name)):
             yield name, None
+
+
+def _changing_calls(tree: ast.AST) -> dict[str, list[ast.AST]]:
+    """Returns name -> calls that order or empty what it holds: `xs.sort()`."""
+    found: dict[str, list[ast.AST]] = {}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)) if method in (
+                "sort", "reverse", "clear"
+            ):  # fmt: skip
+                found.setdefault(name, []).append(node)
+    return found
+
+
+def _constant_arguments(run: Replay, writes: Mapping[str, list[int]]) -> dict[str, str]:
+    """Returns the arguments of a run with one call that nothing changes, as text."""
+    if len(run.entries) != 1:
+        return {}
+    given = run.entries[0].event.changed
+    return {name: text for name, text in given.items() if name not in writes}
 
 
 def _variable_types(run: Replay) -> dict[str, frozenset[str]]:
@@ -259,10 +289,10 @@ def _words_fit(code: Code, phrase: Phrase, node: ast.AST, explained: list[ast.AS
     real = code.type_of(node)
     for word in phrase.words:
         if word in _CHANGED:
-            if not _is_changed(code, node):
+            if not is_changed(code, node):
                 return None
         elif word in ("original", "unchanged"):
-            if _is_rebound(code, node):
+            if is_rebound(code, node):
                 return None
         elif word == "final" and node in code.returned:
             continue
@@ -306,7 +336,7 @@ _DONE = {
 }  # fmt: skip
 
 
-def _is_changed(code: Code, node: ast.AST) -> bool:
+def is_changed(code: Code, node: ast.AST) -> bool:
     """Tells whether a name is written more than once, or an expression makes something new."""
     if not isinstance(node, ast.Name):
         return not isinstance(node, ast.Constant)
@@ -314,7 +344,7 @@ def _is_changed(code: Code, node: ast.AST) -> bool:
     return len(code.writes.get(node.id, ())) > first
 
 
-def _is_rebound(code: Code, node: ast.AST) -> bool:
+def is_rebound(code: Code, node: ast.AST) -> bool:
     if not isinstance(node, ast.Name) or node.id not in code.parameters:
         return True
     return any(line < node.lineno for line in code.writes.get(node.id, ()))

@@ -170,6 +170,8 @@ def _walk(node: ast.AST) -> Iterator[ast.expr]:
     inner = isinstance(node, ast.expr) and not isinstance(node, _LEAVES)
     if inner and not isinstance(getattr(node, "ctx", None), ast.Store):
         yield node
+    if isinstance(node, _COMPREHENSIONS):
+        yield from _walk(node.generators[0].iter)
     if isinstance(node, (*_COMPREHENSIONS, ast.Lambda)):
         return
     for child in ast.iter_child_nodes(node):

@@ -77,8 +77,8 @@ _COUNTED = re.compile(r"^in (?:the )?(?:\w+ )?⟦(?P<x>\d+)⟧ with (?:a |the )?
 _FROM_INDEX = re.compile(r"^in (?:the )?(?:\w+ )?⟦(?P<x>\d+)⟧ (?:starting |beginning )?(?:from|at) "
                          r"(?:the )?(?:index|position) ⟦(?P<n>\d+)⟧$", re.I)  # fmt: skip
 _APPEARS = re.compile(
-    r"^(?:appears|occurs|is (?:found|present)) (?P<n>⟦\d+⟧ times?|once|twice|two times|"
-    r"three times) (?:in|within) (?P<o>.+)$",
+    r"^(?:appears|occurs|is (?:found|present)) (?:only |exactly |just )?"
+    r"(?P<n>⟦\d+⟧ times?|once|twice|two times|three times) (?:in|within) (?P<o>.+)$",
     re.I,
 )
 _IS_INSIDE = re.compile(

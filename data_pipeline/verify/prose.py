@@ -22,6 +22,8 @@ from data_pipeline.verify.elements import Element
 from data_pipeline.verify.judging import ClaimJudge
 from data_pipeline.verify.labels import count_claim, entry_claim, label_claim
 from data_pipeline.verify.layout import GENERAL, Sentence, read_layout
+from data_pipeline.verify.misnomers import deny
+from data_pipeline.verify.phrases import code_of
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.placing import Placement, place_sentences
 from data_pipeline.verify.program_claims import ProgramClaims, read_rules, rule_calls
@@ -39,6 +41,9 @@ from data_pipeline.verify.residue import (
 from data_pipeline.verify.stated import WordedClaim, claim_kind
 from data_pipeline.verify.times import TimeVerdicts
 from data_pipeline.verify.told_code import ToldCode, claims_of
+from data_pipeline.verify.told_flow import ToldFlow
+from data_pipeline.verify.told_results import ToldResults
+from data_pipeline.verify.told_tests import ToldTests
 from data_pipeline.verify.turns import find_turn, turn_window
 from data_pipeline.verify.value_verdicts import Verdict
 from data_pipeline.verify.values import compare
@@ -120,6 +125,9 @@ class _MonologueJudge:
         self.run, self.judge = run, judge
         self.times = TimeVerdicts(run, judge.values)
         self.told_code = ToldCode(run, judge)
+        self.told_tests = ToldTests(run, judge.values)
+        self.told_results = ToldResults(run, judge.values)
+        self.told_flow = ToldFlow(run, judge.code)
         self.beyond = BeyondVerdicts(run, judge)
         self.program = ProgramClaims(Variations(run, run_call))
         self.proposals = Proposals(run, goal, run_call) if goal is not None else None
@@ -205,9 +213,13 @@ class _MonologueJudge:
         first = len(self.result)
         for index, sentence in sentences:
             self._sentence(index, sentence, self.placement.places[index])
+        line = self.lines[number - 1]
+        if (truth := deny(code_of(self.run), line, line)) is not None:
+            self.result[first:] = [Claim(number, "code", line[:500], CONTRADICTED, truth)]
+            return
         own = self.result[first:]
         focus = self.told_code.focus(sentences[0][1])
-        rules, line = read_rules(self.program, self.lines[number - 1])
+        rules, line = read_rules(self.program, line)
         told = read_description(self.run, line, focus)
         told = Reading((*rules, *told.claims), told.unread)
         if self.goal is not None:
@@ -250,6 +262,8 @@ class _MonologueJudge:
                     key = (max(sentence.around), worded.subject or "")
                     self.listed.setdefault(key, []).append((len(self.result) - 1, *ends))
         self._unread(sentence, place)
+        if not sentence.is_general:
+            self._tests(first, sentence, place)
         told = self.result[first:]
         if told and all((c.kind, c.verdict) == ("iteration", CONFIRMED) for c in told):
             beside = beside_turn(sentence.plain) if _TURN_ALONE.search(sentence.plain) else None
@@ -263,6 +277,16 @@ class _MonologueJudge:
             self.result += [] if known or sentence.is_general else [said]
         if self._is_loose(sentence, place):
             self.result += list(half_read(sentence.number, sentence.plain, self.result[first:]))
+
+    def _tests(self, first: int, sentence: Sentence, place: Place) -> None:
+        """Judges what a step says of a test that it does not name, and of a comprehension."""
+        claims = [self.told_tests.judged(c, place) for c in self.result[first:]]
+        claims = [self.told_flow.judged(claim, place) for claim in claims]
+        number, plain = sentence.number, sentence.plain
+        self.result[first:] = self.told_results.judged(claims, number, plain, place)
+        if len(self.result) == first and self.told_tests.names_values(sentence.plain, place):
+            said = Claim(sentence.number, "code", sentence.plain[:500], CONFIRMED, None)
+            self.result.append(said)
 
     def _next_element(self, sentence: Sentence, worded: WordedClaim) -> Sentence:
         """Lets a sentence go on to another turn: "for `k` = 0, …; for `k` = 1, …"."""
@@ -341,6 +365,8 @@ class _MonologueJudge:
         if sentence.own and here is None and sentence.label is not None and worded.kind != "turns":
             return self._not_run(worded, sentence)
         verdict, truth = self.judge.judge(worded, place)
+        if not sentence.is_general and (counted := self.told_tests.counted(worded, place)):
+            return counted
         if sentence.element is not None and (verdict != CONFIRMED or worded.kind == "outcome"):
             line = here.event.line if here is not None and sentence.own else None
             told = self.judge.comprehensions.judge(worded, sentence.element, line)

@@ -1,6 +1,7 @@
 """Judges what a parameter is said to be for: "a character that will be removed from `text`"."""
 
 import ast
+import re
 
 from data_pipeline.verify.actions import Action
 from data_pipeline.verify.claims import CONFIRMED
@@ -21,6 +22,27 @@ _HEDGES = word_set(
     """
 )
 _PLACES = word_set("index position location")
+
+
+_DONE = re.compile(
+    r"^.*?\b(?:element|item|value|character|substring|string|number|integer|key|letter|word|list)"
+    r" (?:(?:that|which) )?(?:(?:is|needs|has|will|should|must) )?(?:to )?be (?P<d>\w+ed\b.*)$",
+    re.I | re.S,
+)
+_AT = re.compile(
+    r"^.*?\b(?:specif\w+|represent\w+|determin\w+|indicat\w+) the (?:index|position) "
+    r"(?:at which|where) (?P<x>.+?) (?:should|will|is to|must) be (?P<d>\w+ed)\b(?P<r>.*)$",
+    re.I | re.S,
+)
+
+
+def purpose_sentence(name: str, said: str) -> str | None:
+    """Returns what a purpose says as a sentence: "an element to be removed" of `x`, "`x` is …"."""
+    if found := _AT.match(said):
+        return f"{found['x']} is {found['d']} at the index `{name}`{found['r']}"
+    if found := _DONE.match(said):
+        return f"`{name}` is {found['d']}"
+    return None
 
 
 def judge_purpose(code: Code, name: str, said: str) -> str | None:
@@ -58,9 +80,16 @@ def _plays(code: Code, name: str, tokens: list[Token], action: Action) -> bool:
     roles = ("at",) if at else ("object", "with") if "replace" in action.verbs else ("object",)
     for role in roles:
         value = action.roles.get(role)
-        if isinstance(value, ast.AST) and any(atom_in(name, part) for part in code.expanded(value)):
+        if isinstance(value, ast.AST) and (
+            atom_in(name, value) or any(_is_name(name, part) for part in code.expanded(value))
+        ):
             return True
     return False
+
+
+def _is_name(name: str, node: ast.AST) -> bool:
+    """Tells whether an expression is the parameter itself, as where a loop goes over it."""
+    return isinstance(node, ast.Name) and node.id == name
 
 
 def _explains(tokens: list[Token], action: Action) -> bool:

@@ -175,7 +175,9 @@ def _read_descriptor(run: Replay, name: str, words: str, rest: str) -> Signature
         claims.append(judged(f"parameter `{name}`", True, ""))
     left = [word for word in said if word not in _EASY and word not in TYPES and word not in _OF]
     codes = [t for t in re.findall(r"`([^`]*)`", words) if t != name]
-    unread = ((name, words.strip(" ,:")),) if left or codes else ()
+    wrong = spoken is not None and real is not None and not has_type(real[0], TYPES[spoken])
+    wrong = wrong and not _alike(real[0], TYPES[spoken])  # type: ignore[index]
+    unread = ((name, words.strip(" ,:")),) if left or codes or wrong else ()
     return SignatureReading(tuple(claims), unread, rest)
 
 

@@ -68,7 +68,7 @@ class WordedClaim:
     when: "before", "after", "any", "around" (any, also before a turn), "here"
       (at the line, not in its body), "call" (in the function
       called), "so far" (of turns: the loop may go on), "exit" (of a turn: it may be the one that
-      does not start), "start" or "end" (of the run).
+      does not start), "start" or "end" (of the run), "all" (of a branch: every condition there).
     given: (name, value) pairs that the claim says hold with it, "as with `x` = 3", "for `n` = 1".
     others: further expressions that the subject may mean.
     noun: of "refer": the words that mean it.

@@ -57,25 +57,36 @@ class ToldCode:
             yield from (_unread(sentence, text) for text in kept)
             if kept and not unread:
                 return
-        whole = self._whole(sentence, place, focus)
+        whole = self._described(sentence.plain, place, focus)
         if whole is not None:
             yield from claims_of(whole, sentence.number)
             return
         for text in unread:
-            one = read_description(self.run, text, focus)
-            if one.claims and not one.unread:
+            one = self._described(text, place, focus)
+            if one is not None:
                 yield from claims_of(one, sentence.number)
             else:
                 yield _unread(sentence, text)
 
-    def _whole(self, sentence: Sentence, place: Place, focus: Focus) -> Reading | None:
-        """Reads the sentence as a whole, also with code in place of the values that it tells."""
-        told = read_description(self.run, sentence.plain, focus)
+    def _described(self, text: str, place: Place, focus: Focus) -> Reading | None:
+        """Reads all of a text, also with code in place of the values that it tells; else None."""
+        told = read_description(self.run, text, focus)
         if told.unread or not told.claims:
             at: Occurrence | None = None if place.window is not None else place.occurrence
-            code = with_code(self.run, self.judge.values, sentence.plain, at)
-            told = read_description(self.run, code, focus) if code != sentence.plain else told
+            bound = self._bound(place)
+            code = with_code(self.run, self.judge.values, text, at, bound)
+            told = read_description(self.run, code, focus) if code != text else told
         return told if told.claims and not told.unread else None
+
+    def _bound(self, place: Place) -> dict[str, str]:
+        """Returns the variables that the header of a turn sets, with their values."""
+        if place.window is None or place.sure:
+            return {}
+        headers = (
+            one for one in self.run.occurrences
+            if one.at == place.window[0] and isinstance(self.run.statement_of(one.event), ast.For)
+        )  # fmt: skip
+        return {name: text for one in headers for name, text in one.event.changed.items()}
 
     def _plainly_told(self, sentence: Sentence, focus: Focus) -> Iterator[Claim]:
         """Yields what a sentence in words of narration alone says of the code, if it is true."""

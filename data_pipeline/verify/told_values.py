@@ -6,7 +6,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED
@@ -20,12 +20,20 @@ _MOST_NODES = 40
 _SHOWN = (ast.Name, ast.Call, ast.BinOp, ast.Subscript)
 
 
-def with_code(run: Replay, values: ValueVerdicts, plain: str, here: Occurrence | None) -> str:
+def with_code(
+    run: Replay,
+    values: ValueVerdicts,
+    plain: str,
+    here: Occurrence | None,
+    bound: Mapping[str, str] | None = None,
+) -> str:
     """Returns the sentence with code in backticks for each value that one expression alone has.
 
-    Without a place, the values of the first call's arguments are known.
+    Without a place, the values of the first call's arguments are known, and those in `bound`, the
+    variables of a turn.
     """
-    known = list(_known(run, values, here))
+    turn = [(name, text, True) for name, text in (bound or {}).items()]
+    known = turn + [one for one in _known(run, values, here) if one[0] not in (bound or {})]
     parts = plain.split("`")
     parts[::2] = [_LITERAL.sub(lambda match: _code_for(match[0], known), p) for p in parts[::2]]
     return "`".join(parts)

@@ -97,8 +97,8 @@ class ValueVerdicts:
             text for at, text in zip(positions, texts, strict=True) if window[0] <= at <= window[1]
         ]
         later = worded.when == "after" and inside  # "becomes": not what it was before
-        known = self.binds(first, name) or later
-        seen = inside if known else [self.run.value(frame, name, window[0] - 1), *inside]
+        start = window[0] if self.binds(first, name) else window[0] - 1  # may set it to the same
+        seen = inside if later else [self.run.value(frame, name, start), *inside]
         real = [(text, f"{name}={text}") for text in seen if text is not None]
         return best_verdict(worded.value, real) if real else None
 

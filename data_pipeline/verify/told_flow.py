@@ -1,0 +1,127 @@
+"""Judges where a step says that the run goes: into an `else`, into a loop, not to a line."""
+
+import ast
+import dataclasses
+import re
+from collections.abc import Iterator
+
+from data_pipeline.tracing.replay import Occurrence, Replay
+from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim
+from data_pipeline.verify.code_verdicts import CodeVerdicts
+from data_pipeline.verify.places import Place
+from data_pipeline.verify.value_verdicts import Verdict
+
+_WE = r"(?:so |and |thus |therefore )*(?:the (?:function|program|code|execution|loop) |it |we )?"
+_ELSE = re.compile(
+    rf"{_WE}(?:then )?(?:proceeds?|goes?|moves?|jumps?|falls?|continues?|enters?|executes?)"
+    r"(?: on)?(?: to| into| in| with)?(?: the)? `?else`?(?: (?:block|branch|clause|part))?\W*",
+    re.I,
+)
+_LOOP = re.compile(rf"{_WE}(?:then )?enters? (?:the|a|this) `?(?P<k>for|while)`? loop\W*", re.I)
+_NOT_RUN = re.compile(
+    rf"{_WE}(?:the )?`?(?P<c>\w+)(?:\(\))?`? (?:method|function|statement|call) (?:is|was) "
+    r"(?:therefore |thus )?not (?:executed|called|reached|invoked|run)\W*",
+    re.I,
+)
+_HANDLER = re.compile(
+    rf"{_WE}(?:the )?`?except(?: (?P<e>\w+))?:?`? (?:block|clause|handler|branch) (?:is|gets) "
+    r"(?:then |thus )?(?:triggered|executed|entered|reached|run)\b.*", re.I | re.S
+)  # fmt: skip
+_KINDS = {"for": ast.For, "while": ast.While}
+
+
+class ToldFlow:
+    """Judges what the steps of one monologue say of the way of the run."""
+
+    def __init__(self, run: Replay, code: CodeVerdicts):
+        self.run, self.code = run, code
+
+    def judged(self, claim: Claim, place: Place) -> Claim:
+        """Returns a claim that nothing else could check with the verdict of the way it tells."""
+        if claim.verdict != NOT_CHECKABLE:
+            return claim
+        found = self._judge(claim.text, place)
+        if found is None:
+            return claim
+        return dataclasses.replace(claim, kind="branch", verdict=found[0], truth=found[1])
+
+    def _judge(self, text: str, place: Place) -> Verdict | None:
+        if _ELSE.fullmatch(text):
+            return self._else(place)
+        if told := _LOOP.fullmatch(text):
+            return self._loop(_KINDS[told["k"].lower()])
+        if told := _NOT_RUN.fullmatch(text):
+            return self._not_run(told["c"], place)
+        if told := _HANDLER.fullmatch(text):
+            return self._handler(told["e"])
+        return None
+
+    def _else(self, place: Place) -> Verdict | None:
+        """Judges "proceeds to the `else` block": of the turn's tests, or the one before a line."""
+        tests = [
+            (here, statement) for here in self._tests(place)
+            if isinstance(statement := self.run.statement_of(here.event), ast.If)
+            and statement.orelse and not isinstance(statement.orelse[0], ast.If)
+        ]  # fmt: skip
+        outcomes = {here.event.branch for here, _ in tests}
+        if len(tests) != 1 or len(outcomes) != 1:
+            return None
+        here, statement = tests[0]
+        at = place.occurrence
+        cited = at is not None and place.sure and at.event.line != here.event.line
+        if cited and at is not None and not self._is_in(at.event.line, statement.orelse):
+            return None
+        taken = here.event.branch is False
+        return (CONFIRMED if taken else CONTRADICTED), f"the condition is {here.event.branch}"
+
+    def _is_in(self, line: int, body: list[ast.stmt]) -> bool:
+        return body[0].lineno <= line <= (body[-1].end_lineno or body[-1].lineno)
+
+    def _tests(self, place: Place) -> Iterator[Occurrence]:
+        here = place.occurrence
+        if place.window is not None and not place.sure:
+            first, last = place.window
+            yield from (
+                one for one in self.run.occurrences
+                if first <= one.at <= last and one.event.frame == place.frame
+                and one.event.branch is not None
+            )  # fmt: skip
+        elif here is not None and place.sure:
+            before = [
+                one for one in self.run.occurrences
+                if one.at <= here.at and one.event.frame == here.event.frame
+                and isinstance(self.run.statement_of(one.event), ast.If)
+                and one.event.branch is not None
+            ]  # fmt: skip
+            yield from before[-1:]
+
+    def _loop(self, kind: type[ast.stmt]) -> Verdict | None:
+        """Confirms "enters the `for` loop" if every loop of that kind makes a turn."""
+        headers = {line for line in self.run.loops if isinstance(self.run.statements[line], kind)}
+        made = [loop.iterations for loop in self.run.trace.loops if loop.line in headers]
+        return (CONFIRMED, f"{made[0]} iterations") if made and all(made) else None
+
+    def _handler(self, name: str | None) -> Verdict | None:
+        """Judges "the `except KeyError` block is triggered" by whether its body runs."""
+        handlers = [
+            node for node in ast.walk(self.run.tree) if isinstance(node, ast.ExceptHandler)
+            and (name is None or (node.type is not None and ast.unparse(node.type) == name))
+        ]  # fmt: skip
+        if not handlers or self.run.trace.truncated:
+            return None
+        ran = any(self.run.by_line.get(node.body[0].lineno) for node in handlers)
+        return (CONFIRMED if ran else CONTRADICTED), "it runs" if ran else "it does not run"
+
+    def _not_run(self, code: str, place: Place) -> Verdict | None:
+        """Judges "the `remove` method is not executed" of a turn, or of the whole run."""
+        lines = self.code.lines_with(code)
+        ran = [one for line in lines for one in self.run.by_line.get(line, ())]
+        if not lines or self.run.trace.truncated:
+            return None
+        if not ran:
+            return CONFIRMED, "it does not run"
+        if place.window is None or place.sure:
+            return None
+        first, last = place.window
+        inside = any(first <= one.at <= last for one in ran)
+        return (CONTRADICTED if inside else CONFIRMED), "it runs" if inside else "it does not run"
