@@ -237,7 +237,7 @@ def _lengths(answers: _Answers) -> str:
         [
             f"`{form}`",
             *(f"{answers.table(form, level, 'tokens').mean():.0f}" for level in answers.levels),
-            *(f"{answers.texts[form]['true_tokens'][level]:.0f}" for level in answers.levels),
+            *(_true_length(answers, form, level) for level in answers.levels),
             format_percent(_share(answers.of(form), lambda row: row["finish_reason"] == "length")),
         ]
         for form in answers.forms
@@ -246,6 +246,12 @@ def _lengths(answers: _Answers) -> str:
     return "Mean tokens that the model writes, and those of the true response.\n\n" + (
         markdown_table(["form", *headings, "cut at the limit"], rows)
     )
+
+
+def _true_length(answers: _Answers, form: str, level: str) -> str:
+    """Returns the mean tokens of the true responses; no run of a level may be one to tell."""
+    length = answers.texts[form]["true_tokens"].get(level)
+    return "–" if length is None else f"{length:.0f}"
 
 
 def _contradictions(answers: _Answers) -> str:
