@@ -53,7 +53,7 @@ class _Answers:
     def read(cls, study: FormsStudy, steps: Sequence[int], workdir: Path) -> "_Answers":
         outputs = {
             row["id"]: row["output"]
-            for row in read_stored_rows(workdir / PROBLEMS, ("id", "output"))
+            for row in read_stored_rows(workdir / PROBLEMS, ("id", "output"), least=1)
         }
         rows = [
             row

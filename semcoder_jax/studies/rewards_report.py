@@ -90,7 +90,7 @@ class ArmSeed:
 
 def report(study: RewardsStudy, recipe: RunConfig, workdir: Path) -> Report:
     names = (BASE, SUPERVISED, *study.arms)
-    problems = read_stored_rows(workdir / "data" / "problems.jsonl", ("id",))
+    problems = read_stored_rows(workdir / "data" / "problems.jsonl", ("id",), least=1)
     ids, seeds = [row["id"] for row in problems], range(study.seeds)
     arms = {name: [_read_arm(study, workdir, name, seed, ids) for seed in seeds] for name in names}
     body = "\n\n".join(

@@ -82,13 +82,16 @@ class _Stored:
     @classmethod
     def read(cls, study: RubberDuckStudy, recipe: RunConfig, workdir: Path) -> "_Stored":
         seeds = range(study.seeds)
-        problems = read_stored_rows(workdir / "corpus" / "problems.jsonl", ("id", "program"))
+        corpus = workdir / "corpus"
+        problems = read_stored_rows(corpus / "problems.jsonl", ("id", "program"), least=1)
         programs = {row["id"]: row["program"] for row in problems}
         arms = {
             step: _read_arms(study, workdir, step, programs) for step in asked_steps(study, recipe)
         }
-        controls = read_stored_rows(workdir / CONTROLS, ("arm", "task", "round", "asked", "right"))
-        own = [len(read_stored_rows(workdir / f"{OWN_FAULTS}-{seed}.jsonl", ())) for seed in seeds]
+        of_turn = ("arm", "task", "round", "asked", "right")
+        controls = read_stored_rows(workdir / CONTROLS, of_turn, least=1)
+        files = [workdir / f"{OWN_FAULTS}-{seed}.jsonl" for seed in seeds]
+        own = [len(read_stored_rows(file, ("response",))) for file in files]
         metrics = [
             [
                 read_run_metrics(workdir / "runs" / f"{part}-{seed}", last)

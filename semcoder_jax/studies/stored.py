@@ -28,14 +28,21 @@ def read_object(path: Path, fields: Collection[str]) -> dict[str, Any]:
     return found
 
 
-def read_stored_rows(path: Path, fields: Collection[str]) -> list[dict[str, Any]]:
-    """Returns the rows of a JSONL file. Raises StoredError if one is torn or lacks a field."""
+def read_stored_rows(
+    path: Path, fields: Collection[str], *, least: int = 0
+) -> list[dict[str, Any]]:
+    """Returns the rows of a JSONL file, which must be `least` or more.
+
+    Raises StoredError if a row is torn or lacks a field.
+    """
     try:
         rows = [row for _, row in read_rows(path)]
     except UserError as error:
         raise StoredError(f"{error}; {_redo(path)}") from None
     for row in rows:
         _check_fields(path, row, fields)
+    if len(rows) < least:
+        raise _damaged(path, "holds no row")
     return rows
 
 

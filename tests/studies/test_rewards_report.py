@@ -114,6 +114,7 @@ def test_the_text_compares_the_times_of_the_run(workdir):
         ("answers/answers-0-2.jsonl", '{"id": "f0"}', "expected right"),
         ("answers/base-1-4.jsonl", '{"id": "f', "delete base-1-4.jsonl"),
         ("data.json", "{}", "expected base"),
+        ("data/problems.jsonl", "", "problems.jsonl: holds no row"),
         ("stages/answers-0.json", "{}", "expected the seconds of a stage"),
         ("runs/answers-0/config.json", "", "expected JSON"),
         ("runs/answers-0/metrics.jsonl", "", "ends before step 4"),
