@@ -63,9 +63,12 @@ class Checkpoints:
       base: (directory, checksum) of the frozen parameters that the saved adapters belong to.
     """
 
-    def __init__(self, workdir: str | os.PathLike, *, keep: int = 2):
-        """Creates WORKDIR/checkpoints, which holds the newest `keep` and the best checkpoint."""
-        self._kept = _KeptSteps(keep)
+    def __init__(self, workdir: str | os.PathLike, *, keep: int = 2, keep_every: int = 0):
+        """Creates WORKDIR/checkpoints: the newest `keep`, the best, and multiples of `keep_every`.
+
+        keep_every: 0 keeps no multiples.
+        """
+        self._kept = _KeptSteps(keep, keep_every)
         options = ocp.CheckpointManagerOptions(
             preservation_policy=self._kept, enable_async_checkpointing=True
         )
@@ -218,14 +221,18 @@ class Checkpoints:
 
 @dataclasses.dataclass
 class _KeptSteps:
-    """Keeps the newest `newest` checkpoints and that of `best_step`: Orbax's PreservationPolicy."""
+    """Orbax's PreservationPolicy: the `newest`, that of `best_step`, and multiples of `every`."""
 
     newest: int
+    every: int = 0
     best_step: int | None = None
 
     def should_preserve(self, checkpoints, *, context) -> list[bool]:
         first = len(checkpoints) - self.newest
-        return [i >= first or one.step == self.best_step for i, one in enumerate(checkpoints)]
+        return [i >= first or self._is_wanted(one.step) for i, one in enumerate(checkpoints)]
+
+    def _is_wanted(self, step: int) -> bool:
+        return step == self.best_step or (self.every > 0 and step % self.every == 0)
 
 
 def _rename(folder: AnyPath, new: AnyPath) -> None:

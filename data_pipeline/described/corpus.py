@@ -38,7 +38,7 @@ from data_pipeline.source.calls import CallError, parse_call
 from data_pipeline.source.fingerprints import FINGERPRINT, function_fingerprint
 from data_pipeline.terminal.progress import open_bar
 from data_pipeline.testcases import Case
-from data_pipeline.toy.drawing import draw_chunks
+from data_pipeline.toy.drawing import Patience, draw_chunks
 from data_pipeline.toy.vocabulary import train_tokenizer
 from data_pipeline.tracing import Trace, trace_call
 
@@ -64,6 +64,17 @@ class DescribedCorpus:
     functions: Path
     problems: Path
     tokenizer: Path
+
+    @property
+    def files(self) -> list[Path]:
+        """Returns all of it; the tokenizer is a folder."""
+        return [self.train, self.heldout, self.functions, self.problems, self.tokenizer]
+
+
+def described_corpus_at(folder: str | Path) -> DescribedCorpus:
+    """Names the files of a corpus in `folder`."""
+    names = ("train.jsonl", "heldout.jsonl", "functions.jsonl", "problems.jsonl", "tokenizer")
+    return DescribedCorpus(*(as_path(folder) / name for name in names))
 
 
 @dataclass(frozen=True)
@@ -137,18 +148,15 @@ def write_described_corpus(
     `fault_share` of the training functions give up to `faults_each` faults. The same arguments
     give the same files for any number of `workers`; a complete corpus of them is reused.
     """
-    folder = as_path(folder)
-    corpus = DescribedCorpus(
-        *(folder / name for name in ("train.jsonl", "heldout.jsonl", "functions.jsonl")),
-        *(folder / name for name in ("problems.jsonl", "tokenizer")),
-    )
+    folder, corpus = as_path(folder), described_corpus_at(folder)
     recipe = {
         "format": _FORMAT, "function_fingerprint": FINGERPRINT, "functions": functions,
         "problems": problems, "fault_share": fault_share, "faults_each": faults_each,
         "heldout_share": heldout_share, "vocabulary_words": vocabulary_words, "seed": seed,
     }  # fmt: skip
     stamp = folder / "corpus.json"
-    if stamp.exists() and json.loads(stamp.read_text()) == recipe:
+    is_whole = stamp.exists() and all(path.exists() for path in corpus.files)
+    if is_whole and json.loads(stamp.read_text()) == recipe:
         return corpus
     folder.mkdir(parents=True, exist_ok=True)
     stamp.unlink(missing_ok=True)
@@ -214,10 +222,13 @@ def _distinct(
     seen: set[str] = set()
     left = {False: functions, True: problems}
     bar = open_bar(functions + problems, "described functions", "function", shown=progress)
+    patience = Patience(functions + problems)
     with bar, contextlib.closing(draw_chunks(draw, workers)) as chunks:
         for example, found in itertools.chain.from_iterable(chunks):
             side = _is_heldout(example.fingerprint, heldout_share)
-            if example.fingerprint in seen or not left[side]:
+            is_new = example.fingerprint not in seen and left[side] > 0
+            patience.count(is_new=is_new)
+            if not is_new:
                 continue
             seen.add(example.fingerprint)
             left[side] -= 1

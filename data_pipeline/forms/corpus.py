@@ -20,7 +20,7 @@ from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import PyXRecord, write_jsonl
 from data_pipeline.source.fingerprints import FINGERPRINT, function_fingerprint
 from data_pipeline.terminal.progress import open_bar
-from data_pipeline.toy.drawing import draw_chunks
+from data_pipeline.toy.drawing import Patience, draw_chunks
 from data_pipeline.toy.levels import LEVELS, Level, count_steps, count_turns, draw_run
 from data_pipeline.toy.vocabulary import train_tokenizer
 from data_pipeline.tracing import Trace
@@ -104,7 +104,7 @@ def write_study_corpus(
     wanted = dict(zip(trained, _shares(functions, len(trained)), strict=True))
     draw = functools.partial(_draw_chunk, seed, tuple(levels), tuple(forms))
     corpus = corpus_at(Path(folder), forms, levels, functions)
-    if not is_built(corpus.folder, recipe):
+    if not is_built(corpus, recipe):
         check_folder(corpus.folder)
         with contextlib.closing(draw_chunks(draw, workers)) as chunks:
             drawn = itertools.chain.from_iterable(chunks)
@@ -202,13 +202,16 @@ def _select(
     missing = Counter({(name, False): number for name, number in functions.items()})
     missing += Counter({(name, True): number for name, number in heldout.items()})
     bar = open_bar(missing.total(), "programs", "function", shown=progress)
+    patience = Patience(missing.total())
     seen: set[str] = set()
     train: list[_Drawn] = []
     problems: dict[str, list[Mapping[str, Any]]] = {name: [] for name in heldout}
     with bar:
         for one in drawn:
             group = one.problem["level"], one.is_heldout
-            if one.fingerprint in seen or not missing[group]:
+            is_new = one.fingerprint not in seen and missing[group] > 0
+            patience.count(is_new=is_new)
+            if not is_new:
                 continue
             seen.add(one.fingerprint)
             missing[group] -= 1
@@ -225,12 +228,14 @@ def _select(
 # ---- files
 
 
-def is_built(folder: Path, recipe: Mapping[str, Any]) -> bool:
-    """Tells whether `folder` holds a complete corpus of this recipe."""
+def is_built(corpus: StudyCorpus, recipe: Mapping[str, Any]) -> bool:
+    """Tells whether all files of a corpus of this recipe are there."""
+    files = [*corpus.train.values(), *corpus.problems.values(), corpus.tokenizer or corpus.folder]
     try:
-        return json.loads((folder / STAMP).read_text(encoding="utf-8")) == recipe
+        stamp = json.loads((corpus.folder / STAMP).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
+    return stamp == recipe and all(path.exists() for path in files)
 
 
 def check_folder(folder: Path) -> None:

@@ -71,7 +71,7 @@ def write_study_corpus_from_pyx(
         "forms": list(forms),
     }
     corpus = corpus_at(Path(folder), forms, LEVEL_NAMES, functions, with_tokenizer=False)
-    if is_built(corpus.folder, recipe):
+    if is_built(corpus, recipe):
         return corpus
     check_folder(corpus.folder)
     asked = _runs(heldout)

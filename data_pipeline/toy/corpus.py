@@ -25,7 +25,7 @@ from data_pipeline.pyx.prompts import forward_field, training_prompt
 from data_pipeline.pyx.records import PyXRecord, write_jsonl
 from data_pipeline.source.fingerprints import FINGERPRINT, function_fingerprint
 from data_pipeline.terminal.progress import open_bar
-from data_pipeline.toy.drawing import draw_chunks
+from data_pipeline.toy.drawing import Patience, draw_chunks
 from data_pipeline.toy.vocabulary import train_tokenizer
 from data_pipeline.tracing import Trace, trace_call
 
@@ -105,7 +105,7 @@ def build(
     arguments give the same files for any number of `workers`. An existing corpus with these
     arguments is reused; an unfinished one is built again.
 
-    Raises CorpusError for arguments out of range.
+    Raises CorpusError for arguments out of range, DrawingError for more functions than there are.
     """
     if functions < 1 or not 0 < heldout_share < 1 or not 0 <= direct_share <= 1 or workers < 1:
         raise CorpusError(
@@ -130,7 +130,9 @@ def build(
         "seed": seed,
     }
     stamp = folder / "corpus.json"
-    if stamp.exists() and json.loads(stamp.read_text()) == recipe:
+    files = (corpus.train, corpus.heldout, corpus.problems, corpus.tokenizer)
+    is_whole = stamp.exists() and all(path.exists() for path in files)
+    if is_whole and json.loads(stamp.read_text()) == recipe:
         return corpus
     folder.mkdir(parents=True, exist_ok=True)
     stamp.unlink(missing_ok=True)
@@ -165,9 +167,12 @@ def _distinct(functions: int, seed: int, workers: int, progress: bool) -> Iterat
     seen: set[str] = set()
     draw = functools.partial(_draw_chunk, seed)
     bar = open_bar(functions, "programs", "function", shown=progress)
+    patience = Patience(functions)
     with bar, contextlib.closing(draw_chunks(draw, workers)) as chunks:
         for candidate in itertools.chain.from_iterable(chunks):
-            if candidate.fingerprint in seen:
+            is_new = candidate.fingerprint not in seen
+            patience.count(is_new=is_new)
+            if not is_new:
                 continue
             seen.add(candidate.fingerprint)
             bar.update()

@@ -10,6 +10,7 @@ training or sampling.
 
 import shlex
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from data_pipeline.terminal.command_line import run_command
 from semcoder_jax.commands import completion, config_flags
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> None:
     completion.offer((SWITCH,), {**FLAGS, **OPTIONAL, **completion.study_fields()})
-    left = [each for each in arguments if each.lstrip("-") != SWITCH]
+    left = _join_values([each for each in arguments if each.lstrip("-") != SWITCH])
     # new_fields: parse_study checks the names of fields left at their defaults.
     config, values = config_flags.parse_arguments(
         left,
@@ -51,12 +52,36 @@ def _run(arguments: Sequence[str]) -> None:
         workdir,
         command=_shown_command(left),
         pages=values["pages"],
-        report_only=len(left) < len(arguments),
+        report_only=any(each.lstrip("-") == SWITCH for each in arguments),
     )
     print(page)
 
 
+def _join_values(arguments: Sequence[str]) -> list[str]:
+    """Writes `--flag VALUE` as `--flag=VALUE` for the flags that always have a value."""
+    joined: list[str] = []
+    for each in arguments:
+        if joined and joined[-1].lstrip("-") in ("config", *FLAGS, *OPTIONAL):
+            joined[-1] += f"={each}"
+        else:
+            joined.append(each)
+    return joined
+
+
 def _shown_command(arguments: Sequence[str]) -> str:
     """Returns the command without paths of this machine."""
-    shown = [each for each in arguments if each.lstrip("-").startswith("config")]
+    shown = []
+    for each in arguments:
+        flag, equals, value = each.partition("=")
+        if flag.lstrip("-") not in (*FLAGS, *OPTIONAL):
+            shown.append(f"{flag}{equals}{_shown_value(value)}")
     return shlex.join(["semcoder", "study", *shown, "--workdir=DIR"])
+
+
+def _shown_value(value: str) -> str:
+    """Returns an absolute path from its folder `configs` on, or else its name alone."""
+    path = PurePath(value)
+    if not path.is_absolute():
+        return value
+    parts = path.parts
+    return "/".join(parts[parts.index("configs") :]) if "configs" in parts else path.name

@@ -26,6 +26,7 @@ from semcoder_jax.config.study import (
     RewardsStudy,
     RubberDuckStudy,
     StudyConfig,
+    differing_study_fields,
     parse_study,
 )
 
@@ -58,6 +59,7 @@ __all__ = [
     "build_decoder_config",
     "check_arguments",
     "differing_fields",
+    "differing_study_fields",
     "parse_run",
     "parse_study",
 ]

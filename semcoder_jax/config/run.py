@@ -52,6 +52,7 @@ HARMLESS_FIELDS = (
     "train.eval_batches",
     "train.checkpoint_every",
     "train.keep_checkpoints",
+    "train.keep_every",
     "train.max_skipped_steps",
     "train.stop_after_step",
     "train.hang_timeout",
@@ -77,6 +78,7 @@ _FIELDS_OF_SOURCE = {
 _NOT_NEGATIVE_FIELDS = (  # of train
     "eval_every",
     "eval_batches",
+    "keep_every",
     "max_skipped_steps",
     "hang_timeout",
     "phase_timeout",
@@ -181,9 +183,13 @@ def differing_fields(run: RunConfig, other: RunConfig) -> dict[str, tuple]:
     return {
         name: (ours.get(name), theirs.get(name))
         for name in sorted(ours.keys() | theirs.keys())
-        if ours.get(name) != theirs.get(name)
-        and not any(name == h or name.startswith(h + ".") for h in HARMLESS_FIELDS)
+        if ours.get(name) != theirs.get(name) and not is_harmless(name)
     }
+
+
+def is_harmless(name: str) -> bool:
+    """Tells whether a field may change between a run and its resumption."""
+    return any(name == field or name.startswith(f"{field}.") for field in HARMLESS_FIELDS)
 
 
 def _check_sections(record: Mapping) -> None:

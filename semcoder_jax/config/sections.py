@@ -224,6 +224,7 @@ class TrainConfig:
     `skip_gradient_norm` (None: no bound), updates nothing; more than `max_skipped_steps` of
     them end the session with its state saved. `wandb_project` names a project of Weights & Biases
     that gets the numbers too (extra: wandb).
+    The newest `keep_checkpoints` are kept, and with `keep_every` those of its multiples (0: none).
     `keep_best` also keeps the best checkpoint, saved after the evaluation that found it.
     `early_stopping` ends the run after so many evaluations in a row without a better one (0:
     never). `best_by` compares "loss", the held-out loss, or "accuracy", see AccuracyConfig.
@@ -241,6 +242,7 @@ class TrainConfig:
     eval_batches: int = 0
     checkpoint_every: int = 1000
     keep_checkpoints: int = 2
+    keep_every: int = 0
     stop_after_step: int | None = None
     skip_gradient_norm: float | None = None
     max_skipped_steps: int = 10

@@ -1,13 +1,21 @@
 """Defines the `study` section of a config: which study runs, and how large it is."""
 
 import dataclasses
+import math
+import typing
 from collections.abc import Mapping
+from pathlib import Path
 
-from semcoder_jax.config.fields import parse_section, plain_record, suggest_name
-from semcoder_jax.config.run import RunConfig, parse_run
+from semcoder_jax.config.fields import flat_record, parse_section, plain_record, suggest_name
+from semcoder_jax.config.paths import STUDY_PATHS
+from semcoder_jax.config.run import RunConfig, is_harmless, parse_run
 from semcoder_jax.config.sections import ConfigError
 
 REWARD_ARMS = ("answers", "answers_and_steps", "steps")
+_MOST = 1_000_000  # of everything that is counted
+# A run may go on with others, but a study's models must be trained and measured alike.
+_BINDING = ("compute.dtype", "train.eval_batches")
+_SET_BY_STUDY = ("seed",)  # the study gives each of its runs its own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,10 +26,32 @@ class StudyConfig:
     seeds: int = 3
 
     def __post_init__(self):
+        hints = typing.get_type_hints(type(self))
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int) and value < 1:
-                raise ValueError(f"study.{field.name} is {value}, expected at least 1")
+            if hints[field.name] is int and not 1 <= value <= _MOST:
+                bound = "at least 1" if value < 1 else f"at most {_MOST:,}"
+                raise ValueError(f"study.{field.name} is {value}, expected {bound}")
+
+    def _check_positive(self, name: str) -> None:
+        value = getattr(self, name)
+        if not 0 < value < math.inf:
+            raise ValueError(f"study.{name} is {value}, expected a number above 0")
+
+    def _check_distinct(self, name: str) -> None:
+        """Raises ValueError unless a tuple holds strings, at least one and none twice."""
+        values = getattr(self, name)
+        if not values or not all(isinstance(each, str) for each in values):
+            raise ValueError(f"study.{name} is {list(values)}, expected names")
+        if len(set(values)) < len(values):
+            raise ValueError(f"study.{name} is {list(values)}, expected different names")
+
+    def _check_part(self, name: str, whole: str) -> None:
+        if getattr(self, name) > getattr(self, whole):
+            raise ValueError(
+                f"study.{name} is {getattr(self, name)}, expected at most study.{whole} "
+                f"({getattr(self, whole)})"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +85,10 @@ class FormsStudy(StudyConfig):
     workers: int = 2
     cruxeval: str | None = None
 
+    def __post_init__(self):
+        super().__post_init__()
+        self._check_distinct("forms")
+
 
 @dataclasses.dataclass(frozen=True)
 class RewardsStudy(StudyConfig):
@@ -81,18 +115,22 @@ class RewardsStudy(StudyConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        if not self.reward_learning_rate > 0:
-            raise ValueError(
-                f"study.reward_learning_rate is {self.reward_learning_rate}, expected more than 0"
-            )
-        if not self.arms or not set(self.arms) <= set(REWARD_ARMS):
+        self._check_positive("reward_learning_rate")
+        self._check_distinct("arms")
+        if not set(self.arms) <= set(REWARD_ARMS):
             raise ValueError(
                 f"study.arms is {list(self.arms)}, expected some of {', '.join(REWARD_ARMS)}"
             )
-        if self.curve_problems > self.problems:
+        self._check_part("curve_problems", "problems")
+        if self.group_size < 2:
             raise ValueError(
-                f"study.curve_problems is {self.curve_problems}, expected at most study.problems "
-                f"({self.problems})"
+                f"study.group_size is {self.group_size}, expected at least 2: an answer's reward "
+                "is compared with the others of its group"
+            )
+        if self.answers % self.group_size:
+            raise ValueError(
+                f"study.answers is {self.answers}, expected a multiple of study.group_size "
+                f"({self.group_size})"
             )
 
 
@@ -125,8 +163,8 @@ class RubberDuckStudy(StudyConfig):
         super().__post_init__()
         if self.rounds > 5:
             raise ValueError(f"study.rounds is {self.rounds}, expected 1 to 5")
-        if not self.temperature > 0:
-            raise ValueError(f"study.temperature is {self.temperature}, expected more than 0")
+        self._check_positive("temperature")
+        self._check_part("own_functions", "functions")
 
 
 STUDIES: Mapping[str, type[StudyConfig]] = {
@@ -149,3 +187,36 @@ def parse_study(record: Mapping) -> tuple[StudyConfig, RunConfig]:
     if name not in STUDIES:
         raise ConfigError(f"config: study.name {name!r}: {suggest_name(str(name), STUDIES)}")
     return parse_section(STUDIES[name], section, "study"), parse_run(record)
+
+
+def differing_study_fields(ours: Mapping, theirs: Mapping) -> dict[str, tuple]:
+    """Returns the dotted names of fields whose difference changes a result, with both values.
+
+    ours, theirs: records of `parse_study`, which raises ConfigError for a bad one. A path may be
+    spelled relative or absolute.
+    """
+    a, b = _complete_record(ours), _complete_record(theirs)
+    return {
+        name: (a.get(name), b.get(name))
+        for name in sorted(a.keys() | b.keys())
+        if a.get(name) != b.get(name) and _binds(name) and not _is_same_path(name, a, b)
+    }
+
+
+def _complete_record(record: Mapping) -> dict:
+    """Returns all fields of a study and its recipe by dotted name, with their defaults."""
+    study, recipe = parse_study(record)
+    return flat_record(recipe.to_record() | {"study": plain_record(dataclasses.asdict(study))})
+
+
+def _binds(name: str) -> bool:
+    return name in _BINDING or not (
+        is_harmless(name) or name in _SET_BY_STUDY or name == "study.workers"
+    )
+
+
+def _is_same_path(name: str, a: Mapping, b: Mapping) -> bool:
+    paths = a.get(name), b.get(name)
+    if name not in STUDY_PATHS or not all(isinstance(path, str) for path in paths):
+        return False
+    return Path(paths[0]).resolve() == Path(paths[1]).resolve()

@@ -73,7 +73,8 @@ def open_session(
     num_steps = run.train.num_steps or prompts.num_steps(run.data.num_epochs)
     passes, leads = run.objective.passes, jax.process_index() == 0
     setup = make_setup(run, mesh, workdir, tokenizer, num_steps * passes)
-    checkpoints = Checkpoints(workdir, keep=run.train.keep_checkpoints)
+    keep, every = run.train.keep_checkpoints, run.train.keep_every
+    checkpoints = Checkpoints(workdir, keep=keep, keep_every=every)
     stack.enter_context(contextlib.closing(checkpoints))
     last = min(num_steps, run.train.stop_after_step or num_steps)
     if (checkpoints.latest_step() or 0) >= last:

@@ -4,15 +4,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.errors import UserError
 from data_pipeline.execution.service import Sandbox
 from data_pipeline.files import write_rows
 from data_pipeline.forms.corpus import problem_row
 from data_pipeline.source.calls import parse_value
 from data_pipeline.source.literals import LiteralError, same_value
+from semcoder_jax.config import ConfigError
 from semcoder_jax.evaluation.benchmarks.cruxeval import CruxEvalProblem, read_problems
 from semcoder_jax.evaluation.reasoning import trace_runs
 
 LEVEL = "cruxeval"
+
+
+def check_cruxeval(source: str) -> None:
+    """Raises ConfigError if `source` is not CRUXEval's file."""
+    try:
+        read_problems(source)
+    except UserError as error:
+        raise ConfigError(f"config: study.cruxeval: {error}") from None
 
 
 def write_cruxeval_level(source: str, target: Path) -> None:

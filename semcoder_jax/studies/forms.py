@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -20,22 +20,30 @@ from data_pipeline.forms.corpus import StudyCorpus, write_study_corpus
 from data_pipeline.forms.pyx_corpus import write_study_corpus_from_pyx
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import PyXRecord
+from data_pipeline.toy.levels import LEVELS
 from semcoder_jax.config import ConfigError, DataConfig, FormsStudy, RunConfig
 from semcoder_jax.config.fields import suggest_name
 from semcoder_jax.hf import read_tokenizer
 from semcoder_jax.loading import load_model
 from semcoder_jax.model.sharding import make_mesh
-from semcoder_jax.studies.answering import AskOptions, Problems, ask, read_problems
-from semcoder_jax.studies.cruxeval_level import write_cruxeval_level
+from semcoder_jax.studies.answering import PROBLEMS, AskOptions, Problems, ask, read_problems
+from semcoder_jax.studies.checks import (
+    check_answer_length,
+    check_recipe,
+    check_records,
+    check_training,
+)
+from semcoder_jax.studies.cruxeval_level import check_cruxeval, write_cruxeval_level
 from semcoder_jax.studies.forms_report import ANSWERS, TEXTS, curve_ids, report
 from semcoder_jax.studies.stages import Stage
-from semcoder_jax.training.loop import train
-from semcoder_jax.training.metrics import METRICS_FILE, read_metrics
+from semcoder_jax.studies.stored import read_run_metrics
+from semcoder_jax.studies.trainings import Training, curve_steps, keep_steps
+from semcoder_jax.training.workdir import check_tokenizer
 
 _SOURCES = ("synthetic", "jsonl")
 _MEASURED = 1000  # training records whose lengths are measured
 
-__all__ = ["report", "stages"]
+__all__ = ["check", "report", "stages"]
 
 
 def stages(study: FormsStudy, recipe: RunConfig, workdir: Path) -> Sequence[Stage]:
@@ -50,21 +58,40 @@ def stages(study: FormsStudy, recipe: RunConfig, workdir: Path) -> Sequence[Stag
         for seed, name in itertools.product(range(study.seeds), study.forms)
     ]
     return [
-        Stage("data", data.make),
+        Stage("data", data.make, lambda: data.outputs),
         *(
-            Stage(f"{act}-{arm.name}", work)
+            Stage(f"{act}-{arm.name}", work, outputs)
             for arm in arms
-            for act, work in (("train", arm.train), ("ask", arm.ask))
+            for act, work, outputs in (
+                ("train", arm.train, arm.needed_checkpoints),
+                ("ask", arm.ask, lambda arm=arm: [arm.answers]),
+            )
         ),
     ]
+
+
+def check(study: FormsStudy, recipe: RunConfig, workdir: Path) -> None:
+    """Checks devices and files for all that the stages do. Raises a UserError."""
+    data = _StudyData(study, recipe.data, workdir)
+    if recipe.data.source == "jsonl":
+        for name in ("train", "eval"):
+            check_records(f"data.{name}", getattr(recipe.data, name))
+        tokenizer = read_tokenizer(str(recipe.data.tokenizer))
+        if init_from := recipe.model.get("init_from"):
+            check_tokenizer(tokenizer, workdir / "runs", init_from)
+    if study.cruxeval:
+        check_cruxeval(study.cruxeval)
+    arm = _Arm(study, recipe, data, study.forms[0], 0)
+    paths = {"train": str(workdir), "tokenizer": str(recipe.data.tokenizer or workdir)}
+    _, config = check_training(arm.record(paths))
+    check_answer_length(study.max_new_tokens, config)
 
 
 def _check(study: FormsStudy, recipe: RunConfig) -> None:
     for name in study.forms:
         if name not in FORMS:
             raise ConfigError(f"config: study.forms {name!r}: {suggest_name(name, FORMS)}")
-    if recipe.train.num_steps is None:
-        raise ConfigError("config: train.num_steps is missing: all forms see as many tokens")
+    check_recipe(recipe)
     if recipe.data.source not in _SOURCES:
         raise ConfigError(
             f"config: data.source {recipe.data.source!r}: this study takes {' or '.join(_SOURCES)}"
@@ -73,6 +100,12 @@ def _check(study: FormsStudy, recipe: RunConfig) -> None:
         raise ConfigError("config: data.eval is missing: the study asks about its functions")
     if study.cruxeval and recipe.data.source != "jsonl":
         raise ConfigError("config: study.cruxeval: only with data.source 'jsonl', real functions")
+    trained = sum(level.is_trained for level in LEVELS.values())
+    if recipe.data.source == "synthetic" and study.functions < trained:
+        raise ConfigError(
+            f"config: study.functions is {study.functions}, expected at least {trained}: one of "
+            "each trained level"
+        )
 
 
 # ==== Data
@@ -109,6 +142,11 @@ class _StudyData:
         """Returns the held-out problems, each run once in this process or in the sandbox."""
         paths = [*self.corpus.problems.values(), *([self._cruxeval] if self.study.cruxeval else [])]
         return read_problems(paths, self.workdir, trusted=self._is_synthetic)
+
+    @property
+    def outputs(self) -> list[Path]:
+        found = [self.workdir / name for name in (TEXTS, PROBLEMS)]
+        return [*found, self._cruxeval] if self.study.cruxeval else found
 
     @property
     def tokenizer(self) -> Path:
@@ -168,50 +206,48 @@ class _Arm:
     def run(self) -> Path:
         return self.data.workdir / "runs" / self.name
 
+    @property
+    def answers(self) -> Path:
+        return self.data.workdir / ANSWERS / f"{self.name}.jsonl"
+
+    @property
+    def training(self) -> Training:
+        return Training(self.run, self.data.workdir, self.steps)
+
+    def needed_checkpoints(self) -> list[Path]:
+        return [] if self.answers.exists() else self.training.checkpoints()
+
     def train(self) -> None:
         """Trains, from the last checkpoint if there is one. Raises KeyboardInterrupt if stopped."""
-        if train(self._record(), self.run).stopped:
-            raise KeyboardInterrupt
+        train, tokenizer = self.data.corpus.train[self.form], self.data.tokenizer
+        self.training.go_on(self.record({"train": str(train), "tokenizer": str(tokenizer)}))
 
-    def _record(self) -> dict[str, Any]:
+    def record(self, paths: Mapping[str, str]) -> dict[str, Any]:
         """Returns the recipe with this arm's data, seed and checkpoints."""
         record = self.recipe.to_record()
         record["seed"] = self.seed
-        record["data"] |= {
-            "source": "jsonl",
-            "train": str(self.data.corpus.train[self.form]),
-            "eval": None,
-            "tokenizer": str(self.data.tokenizer),
-        }
-        record["train"] |= {
-            "checkpoint_every": self._every,
-            "keep_checkpoints": len(self._steps),
-            "eval_every": 0,
-        }
+        record["data"] |= {"source": "jsonl", "eval": None, **paths}
+        record["train"] |= keep_steps(self.steps[0]) | {"eval_every": 0}
         return record
-
-    @property
-    def _every(self) -> int:
-        return -(-self._num_steps // self.study.curve_points)
 
     @property
     def _num_steps(self) -> int:
         return self.recipe.train.num_steps or 0  # `stages` refuses None
 
     @property
-    def _steps(self) -> list[int]:
+    def steps(self) -> list[int]:
         """Steps after which the model is asked."""
-        return [*range(self._every, self._num_steps, self._every), self._num_steps]
+        return curve_steps(self._num_steps, self.study.curve_points)
 
     def ask(self) -> None:
         """Asks every checkpoint about some problems, the last one about all."""
-        tokens = _tokens_seen(self.run)
+        tokens = _tokens_seen(read_run_metrics(self.run, self._num_steps))
         rows = [
             {"form": self.form, "seed": self.seed, "step": step, "tokens_seen": tokens[step]} | row
-            for step in self._steps
+            for step in self.steps
             for row in self._ask_checkpoint(step)
         ]
-        write_rows(self.data.workdir / ANSWERS / f"{self.name}.jsonl", rows)
+        write_rows(self.answers, rows)
 
     def _ask_checkpoint(self, step: int) -> list[dict[str, Any]]:
         problems = self.data.problems
@@ -224,9 +260,7 @@ class _Arm:
         return ask(model, self.data.form(self.form), problems, ids, options)
 
 
-def _tokens_seen(run: Path) -> dict[int, int]:
+def _tokens_seen(metrics: Sequence[Mapping[str, Any]]) -> dict[int, int]:
     """Returns the tokens, without padding, that a run has seen after each step."""
-    tokens = {
-        row["step"]: row["tokens"] for row in read_metrics(run / METRICS_FILE) if "tokens" in row
-    }
+    tokens = {row["step"]: row["tokens"] for row in metrics if "tokens" in row}
     return dict(zip(tokens, map(int, itertools.accumulate(tokens.values())), strict=True))

@@ -1,7 +1,6 @@
 """Reports the study of forms: tables and figures from its stored answers."""
 
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from data_pipeline.files import read_rows
 from data_pipeline.forms import FORMS
 from data_pipeline.terminal.tables import format_percent
 from semcoder_jax.config import FormsStudy, RunConfig
@@ -18,9 +16,15 @@ from semcoder_jax.studies.answering import PROBLEMS
 from semcoder_jax.studies.intervals import difference_interval, mean_interval
 from semcoder_jax.studies.page import Report, figure_line, markdown_table
 from semcoder_jax.studies.plots import Panel, Series, draw
+from semcoder_jax.studies.stored import check_complete, read_object, read_stored_rows
+from semcoder_jax.studies.trainings import curve_steps
 
 ANSWERS = "answers"
 TEXTS = "texts.json"
+_FIELDS = (
+    "form", "seed", "step", "tokens_seen", "id", "level", "steps", "right", "tokens",
+    "finish_reason", "checked", "contradicted",
+)  # fmt: skip
 _LEAST_IN_BIN = 30  # problems
 _TASKS = {"forward": "monologue", "backward": "backward_monologue"}  # task -> form of interest
 
@@ -46,15 +50,20 @@ class _Answers:
     outputs: Mapping[str, str]  # of the problems, by id
 
     @classmethod
-    def read(cls, study: FormsStudy, workdir: Path) -> "_Answers":
+    def read(cls, study: FormsStudy, steps: Sequence[int], workdir: Path) -> "_Answers":
+        outputs = {
+            row["id"]: row["output"]
+            for row in read_stored_rows(workdir / PROBLEMS, ("id", "output"), least=1)
+        }
         rows = [
             row
             for form in study.forms
             for seed in range(study.seeds)
-            for _, row in read_rows(workdir / ANSWERS / f"{form}-{seed}.jsonl")
+            for row in _read_answers(
+                study, steps, workdir / ANSWERS / f"{form}-{seed}.jsonl", list(outputs)
+            )
         ]
-        end = max(row["step"] for row in rows)
-        last = [row for row in rows if row["step"] == end]
+        last = [row for row in rows if row["step"] == steps[-1]]
         first = [row for row in last if (row["form"], row["seed"]) == (study.forms[0], 0)]
         asked = set(curve_ids(first, study.curve_problems))
         return cls(
@@ -63,8 +72,8 @@ class _Answers:
             list(dict.fromkeys(row["level"] for row in first)),
             last,
             [row for row in rows if row["id"] in asked],
-            json.loads((workdir / TEXTS).read_text(encoding="utf-8")),
-            {row["id"]: row["output"] for _, row in read_rows(workdir / PROBLEMS)},
+            read_object(workdir / TEXTS, study.forms),
+            outputs,
         )
 
     def of(self, form: str, level: str | None = None) -> list[Mapping[str, Any]]:
@@ -93,9 +102,24 @@ class _Answers:
         return [form for form in self.forms if FORMS[form].task == task]
 
 
+def _read_answers(
+    study: FormsStudy, steps: Sequence[int], path: Path, ids: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Returns the answers of a form and seed. Raises StoredError if some are missing."""
+    rows = read_stored_rows(path, _FIELDS)
+    last = [row for row in rows if row["step"] == steps[-1]]
+    check_complete(path, [row["id"] for row in last], ids, "answers at the end of training")
+    asked = curve_ids(last, study.curve_problems)
+    for step in steps[:-1]:
+        found = [row["id"] for row in rows if row["step"] == step]
+        check_complete(path, found, asked, f"answers after step {step}")
+    return rows
+
+
 def report(study: FormsStudy, recipe: RunConfig, workdir: Path) -> Report:
     """Returns the report of the stored answers."""
-    answers = _Answers.read(study, workdir)
+    steps = curve_steps(recipe.train.num_steps or 0, study.curve_points)
+    answers = _Answers.read(study, steps, workdir)
     sections = (
         ("What is compared", _comparison(study, recipe, answers)),
         ("Right answers", _accuracy(answers)),
@@ -140,7 +164,17 @@ def _comparison(study: FormsStudy, recipe: RunConfig, answers: _Answers) -> str:
     ]
     headings = ["form", "task", "prompt, tokens", "response, tokens", "tokens seen"]
     headings += ["of responses", "records seen", "passes"]
-    return f"{text}\n\n{markdown_table(headings, rows)}"
+    return f"{text}\n\n{markdown_table(headings, rows)}\n\n{_spread(answers)}"
+
+
+def _spread(answers: _Answers) -> str:
+    """States how equal the numbers of tokens are: rows are packed, and padding is not counted."""
+    seen = [answers.tokens_seen(form) for form in answers.forms]
+    return (
+        f"Tokens seen are equal up to packing: {min(seen) / 1e6:.2f}M to {max(seen) / 1e6:.2f}M, "
+        f"{format_percent(max(seen) / min(seen) - 1)} more in the longest training than in the "
+        "shortest. Padding is not counted."
+    )
 
 
 def _seed_count(study: FormsStudy) -> str:
@@ -203,7 +237,7 @@ def _lengths(answers: _Answers) -> str:
         [
             f"`{form}`",
             *(f"{answers.table(form, level, 'tokens').mean():.0f}" for level in answers.levels),
-            *(f"{answers.texts[form]['true_tokens'][level]:.0f}" for level in answers.levels),
+            *(_true_length(answers, form, level) for level in answers.levels),
             format_percent(_share(answers.of(form), lambda row: row["finish_reason"] == "length")),
         ]
         for form in answers.forms
@@ -212,6 +246,12 @@ def _lengths(answers: _Answers) -> str:
     return "Mean tokens that the model writes, and those of the true response.\n\n" + (
         markdown_table(["form", *headings, "cut at the limit"], rows)
     )
+
+
+def _true_length(answers: _Answers, form: str, level: str) -> str:
+    """Returns the mean tokens of the true responses; no run of a level may be one to tell."""
+    length = answers.texts[form]["true_tokens"].get(level)
+    return "–" if length is None else f"{length:.0f}"
 
 
 def _contradictions(answers: _Answers) -> str:

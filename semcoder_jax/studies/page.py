@@ -5,9 +5,10 @@ looking at the numbers, which stays.
 """
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 
-from data_pipeline.files import AnyPath, write_text
+from data_pipeline.files import AnyPath, is_remote, write_text
 from semcoder_jax.errors import UserError
 
 FIGURES = "figures"
@@ -51,10 +52,25 @@ def write_report(report: Report, head: str, folder: AnyPath, name: str) -> AnyPa
     return page
 
 
+def check_page(folder: AnyPath, name: str) -> None:
+    """Raises a UserError if FOLDER/NAME.md cannot be the page of a report."""
+    if not is_remote(folder):
+        first = next(path for path in (folder, *folder.parents) if path.exists())
+        if not first.is_dir():
+            raise PageError(f"{folder}: expected a folder for the report; {first} is a file")
+        if not os.access(first, os.W_OK):
+            raise PageError(f"{folder}: the report cannot be written there: permission denied")
+    _hand_written(folder / f"{name}.md")
+
+
 def _hand_written(page: AnyPath) -> str:
     if not page.exists():
         return _NOTHING_YET
-    _, marker, kept = page.read_text(encoding="utf-8").partition(MARKER)
+    try:
+        text = page.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PageError(f"{page}: cannot read the report that is there: {error}") from None
+    _, marker, kept = text.partition(MARKER)
     if not marker:
         raise PageError(f"{page}: expected the report of a study, which has a line {MARKER!r}")
     return kept

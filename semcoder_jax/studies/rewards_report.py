@@ -1,24 +1,31 @@
 """Writes the report of the study of rewards from the files of its stages."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from data_pipeline.files import read_rows
-from semcoder_jax.checkpoints import CHECKPOINTS
 from semcoder_jax.config import RewardsStudy, RunConfig
 from semcoder_jax.evaluation.statistics import Estimate
 from semcoder_jax.studies.intervals import difference_interval, mean_interval
 from semcoder_jax.studies.page import Report, figure_line, markdown_table
 from semcoder_jax.studies.plots import Panel, Series, draw
 from semcoder_jax.studies.stages import Spent, Stage, spent_by_stage
-from semcoder_jax.training.metrics import METRICS_FILE, read_metrics
+from semcoder_jax.studies.stored import (
+    check_complete,
+    read_object,
+    read_run_metrics,
+    read_stored_rows,
+)
 from semcoder_jax.training.optimizer import learning_rate_schedule
+from semcoder_jax.training.workdir import CONFIG_FILE
 
 BASE, SUPERVISED = "base", "supervised"
+DATA = "data.json"
+_COUNTS = ("base", "new", "problems", "shared")  # of DATA
+_FIELDS = ("id", "right", "sound", "tokens", "ended", "confirmed")  # of an answer
 LABELS = {
     BASE: "base",
     SUPERVISED: "supervised",
@@ -28,13 +35,33 @@ LABELS = {
 }
 
 
-def points_of(study: RewardsStudy, run: Path) -> list[int]:
-    """Returns the steps whose checkpoints answer; the base answers with its last alone."""
-    saved = sorted(int(each.name) for each in (run / CHECKPOINTS).iterdir() if each.name.isdigit())
-    if run.name.startswith(BASE):
-        return saved[-1:]
-    every = max(1, saved[-1] // study.points)
-    return [step for step in saved[:-1] if step % every == 0][: study.points - 1] + saved[-1:]
+def asked_steps(study: RewardsStudy, name: str, last: int) -> list[int]:
+    """Returns the steps whose models answer, of a run of `last`; the base answers at its end."""
+    every = max(1, last // study.points)
+    earlier = [] if name == BASE else list(range(every, last, every))
+    return [*earlier[: study.points - 1], last]
+
+
+def last_step(study: RewardsStudy, workdir: Path, name: str, seed: int) -> int:
+    """Returns a run's length: the base's and the rewarded arms' are given, the other's measured."""
+    if name == BASE:
+        return study.base_steps
+    if name != SUPERVISED:
+        return study.updates
+    return int(_read_config(workdir, f"{name}-{seed}")["train"]["num_steps"])
+
+
+def answer_files(study: RewardsStudy, workdir: Path, name: str, seed: int) -> list[Path]:
+    """Returns the files of a run's answers; before a measured length is known, its config."""
+    config = workdir / "runs" / f"{name}-{seed}" / CONFIG_FILE
+    if name == SUPERVISED and not config.exists():
+        return [config]
+    steps = asked_steps(study, name, last_step(study, workdir, name, seed))
+    return [answers_file(workdir, f"{name}-{seed}", step) for step in steps]
+
+
+def _read_config(workdir: Path, run: str) -> dict[str, Any]:
+    return read_object(workdir / "runs" / run / CONFIG_FILE, ("train", "data"))
 
 
 def answers_file(workdir: Path, run: str, step: int) -> Path:
@@ -63,10 +90,12 @@ class ArmSeed:
 
 def report(study: RewardsStudy, recipe: RunConfig, workdir: Path) -> Report:
     names = (BASE, SUPERVISED, *study.arms)
-    arms = {name: [_read_arm(workdir, name, seed) for seed in range(study.seeds)] for name in names}
+    problems = read_stored_rows(workdir / "data" / "problems.jsonl", ("id",), least=1)
+    ids, seeds = [row["id"] for row in problems], range(study.seeds)
+    arms = {name: [_read_arm(study, workdir, name, seed, ids) for seed in seeds] for name in names}
     body = "\n\n".join(
         (
-            _design(study, recipe, json.loads((workdir / "data.json").read_text(encoding="utf-8"))),
+            _design(study, recipe, read_object(workdir / DATA, _COUNTS), arms),
             "## Held-out functions after learning",
             _result_table(arms),
             "## Difference to more supervised steps",
@@ -82,15 +111,18 @@ def report(study: RewardsStudy, recipe: RunConfig, workdir: Path) -> Report:
     return Report("Rewards for verified steps", body, {"rewards_curves": _curves(arms)})
 
 
-def _read_arm(workdir: Path, name: str, seed: int) -> ArmSeed:
+def _read_arm(
+    study: RewardsStudy, workdir: Path, name: str, seed: int, ids: Sequence[str]
+) -> ArmSeed:
+    """Reads one training and its answers to the problems `ids`. Raises StoredError."""
     run = f"{name}-{seed}"
-    files = sorted((workdir / "answers").glob(f"{run}-*.jsonl"))
-    answers = {
-        int(path.stem.rpartition("-")[2]): [row for _, row in read_rows(path)] for path in files
-    }
+    *earlier, last = asked_steps(study, name, last_step(study, workdir, name, seed))
+    asked = dict.fromkeys(earlier, ids[: study.curve_problems]) | {last: ids}
+    answers = {step: _read_answers(workdir, run, step, asked[step]) for step in asked}
     spent = spent_by_stage([Stage(run, lambda: None)], workdir)[run]
-    rows = [row for row in read_metrics(workdir / "runs" / run / METRICS_FILE) if "tokens" in row]
-    size = _answers_a_step(workdir / "runs" / run)
+    metrics = read_run_metrics(workdir / "runs" / run, last)
+    rows = [row for row in metrics if "tokens" in row]
+    size = _read_config(workdir, run)["data"]["global_batch_size"]
     return ArmSeed(
         answers,
         spent,
@@ -99,30 +131,49 @@ def _read_arm(workdir: Path, name: str, seed: int) -> ArmSeed:
     )
 
 
-def _answers_a_step(run: Path) -> int:
-    record = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    return record["data"]["global_batch_size"]
+def _read_answers(workdir: Path, run: str, step: int, ids: Sequence[str]) -> list[dict[str, Any]]:
+    path = answers_file(workdir, run, step)
+    rows = read_stored_rows(path, _FIELDS)
+    check_complete(path, [row["id"] for row in rows], ids, "answers")
+    return rows
 
 
 # ==== Text and tables
 
 
-def _design(study: RewardsStudy, recipe: RunConfig, data: Mapping[str, int]) -> str:
+def _design(
+    study: RewardsStudy,
+    recipe: RunConfig,
+    data: Mapping[str, int],
+    arms: Mapping[str, Sequence[ArmSeed]],
+) -> str:
     prompts = study.answers // study.group_size
     return (
-        f"Bases: {study.seeds} models, each the recipe of configs/quickstart.py without direct "
-        f"answers, stopped after {study.base_steps:,} of {recipe.train.num_steps:,} steps, on "
+        f"Bases: {study.seeds} models, stopped after {study.base_steps:,} of "
+        f"{recipe.train.num_steps:,} steps of the config's recipe, on "
         f"{data['base']:,} functions. Every arm goes on from them with {data['new']:,} new "
         f"functions. Arms with rewards: {study.updates} updates, each on {study.answers} answers "
         f"to {prompts} prompts, sampled at temperature 1; AdamW, rate "
         f"{study.reward_learning_rate:g} falling to zero. Supervised: the true monologues of the "
         f"same new functions, the recipe's optimizer, its rate falling from the base's last "
-        f"({last_rate(study, recipe):.2g}) to zero, for the CPU seconds that the arms with rewards "
-        f"took on average. All answer the same {data['problems']} held-out functions, greedily. "
-        f"Functions that two of the three sets share: {data['shared']}.\n\n"
+        f"({last_rate(study, recipe):.2g}) to zero, for as many steps as the CPU seconds of the "
+        "seed's arms with rewards pay for on average, at the price of a step of its base: "
+        f"{_describe_times(arms)}. All answer the same {data['problems']} held-out functions, "
+        f"greedily. Functions that two of the three sets share: {data['shared']}.\n\n"
         "Right: the answer has the run's value and type. Sound: the monologue ended, the run "
         "confirms a step and contradicts none. Intervals: 95 %, bootstrap over functions and seeds."
     )
+
+
+def _describe_times(arms: Mapping[str, Sequence[ArmSeed]]) -> str:
+    """Compares the CPU seconds of the supervised arm with the mean of those with rewards."""
+    means = {
+        name: float(np.mean([each.spent.cpu_seconds for each in seeds]))
+        for name, seeds in arms.items()
+    }
+    took = means[SUPERVISED]
+    rewarded = float(np.mean([means[name] for name in arms if name not in (BASE, SUPERVISED)]))
+    return f"it took {took:,.0f}, they {rewarded:,.0f} ({took / rewarded - 1:+.0%})"
 
 
 def _result_table(arms: Mapping[str, Sequence[ArmSeed]]) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from data_pipeline.described.corpus import (
     DescribedCorpus,
+    described_corpus_at,
     faults_of_samples,
     write_described_corpus,
 )
@@ -28,6 +29,7 @@ from semcoder_jax.evaluation.generators import ModelSource
 from semcoder_jax.inference.generate import SamplingParams, generate
 from semcoder_jax.loading import LoadedModel, load_model
 from semcoder_jax.model.sharding import make_mesh
+from semcoder_jax.studies.checks import check_answer_length, check_recipe, check_training
 from semcoder_jax.studies.repairs import ask_arms, ask_controls
 from semcoder_jax.studies.rubber_duck_report import (
     ANSWERS,
@@ -37,38 +39,58 @@ from semcoder_jax.studies.rubber_duck_report import (
     report,
 )
 from semcoder_jax.studies.stages import Stage
-from semcoder_jax.training.loop import train
+from semcoder_jax.studies.trainings import Training, curve_steps, keep_steps
 
 _CORPUS_SEED = 1  # 0 was for trials
 _FAULT_SHARE = 0.6  # of the functions have a faulty variant in the data
 _OWN_TEMPERATURE = 1.0  # of the samples among which faults are sought
 _STOP = "\n```"
 
-__all__ = ["report", "stages"]
+__all__ = ["check", "report", "stages"]
 
 
 def stages(study: RubberDuckStudy, recipe: RunConfig, workdir: Path) -> Sequence[Stage]:
     """Returns the stages: the data, then for each seed two trainings and the answers.
 
-    Raises ConfigError without a number of steps.
+    Raises ConfigError for a recipe that no study can use.
     """
-    if recipe.train.num_steps is None:
-        raise ConfigError("config: train.num_steps is missing")
+    check_recipe(recipe)
     steps = asked_steps(study, recipe)
     arms = [_Seed(study, recipe, workdir, seed) for seed in range(study.seeds)]
     of_seeds = [
-        Stage(f"{name}-{arm.seed}", work)
+        Stage(f"{name}-{arm.seed}", work, outputs)
         for arm in arms
-        for name, work in (
-            ("train-early", arm.train_early),
-            ("own-faults", arm.collect_own_faults),
-            ("train", arm.train_final),
-            *((f"ask-{step}", functools.partial(arm.ask, step)) for step in steps),
+        for name, work, outputs in (
+            ("train-early", arm.train_early, arm.needed_of_early),
+            ("own-faults", arm.collect_own_faults, arm.own_files),
+            ("train", arm.train_final, arm.needed_of_final),
+            *(
+                (
+                    f"ask-{step}",
+                    functools.partial(arm.ask, step),
+                    functools.partial(arm.answers, [step]),
+                )
+                for step in steps
+            ),
         )
     ]
-    data = Stage("data", lambda: _open_corpus(study, workdir) and None)
+    corpus = described_corpus_at(workdir / "corpus")
+    data = Stage("data", lambda: _open_corpus(study, workdir) and None, lambda: corpus.files)
     controls = functools.partial(_ask_controls, study, recipe, workdir)
-    return [data, *of_seeds, Stage("controls", controls)]
+    return [data, *of_seeds, Stage("controls", controls, lambda: [workdir / CONTROLS])]
+
+
+def check(study: RubberDuckStudy, recipe: RunConfig, workdir: Path) -> None:
+    """Checks devices and files for all that the stages do. Raises a UserError."""
+    if study.early_steps <= recipe.optimizer.warmup_steps:
+        raise ConfigError(
+            f"config: study.early_steps is {study.early_steps}, expected more than "
+            f"optimizer.warmup_steps ({recipe.optimizer.warmup_steps})"
+        )
+    seed = _Seed(study, recipe, workdir, 0)
+    _, config = check_training(seed.early_record())
+    check_training(seed.final_record(), starts_from_study=True)
+    check_answer_length(study.max_new_tokens, config)
 
 
 def _open_corpus(study: RubberDuckStudy, workdir: Path) -> DescribedCorpus:
@@ -111,8 +133,8 @@ class _Seed:
     seed: int
 
     def train_early(self) -> None:
-        corpus = _open_corpus(self.study, self.workdir)
-        self._train("early", corpus.train, self.study.early_steps, self.recipe.model)
+        _open_corpus(self.study, self.workdir)
+        self._early.go_on(self.early_record())
 
     def collect_own_faults(self) -> None:
         """Samples from the early model on training functions; its slips become faults."""
@@ -149,8 +171,7 @@ class _Seed:
         return [texts[at : at + count] for at in range(0, len(texts), count)]
 
     def train_final(self) -> None:
-        model = {**self.recipe.model, "init_from": str(self._run("early"))}
-        self._train("final", self._path("train"), self.recipe.train.num_steps, model)
+        self._final.go_on(self.final_record())
 
     def ask(self, step: int) -> None:
         """Asks the model of a step in all arms; every turn becomes a row."""
@@ -162,29 +183,62 @@ class _Seed:
             self.workdir / "generations" / f"{self.seed}-{step}",
             self.study,
         )
-        write_rows(self.workdir / ANSWERS / f"{self.seed}-{step}.jsonl", rows)
+        (path,) = self.answers([step])
+        write_rows(path, rows)
 
-    def _train(self, name: str, data: Path, steps: int | None, model: Mapping[str, Any]) -> None:
-        """Trains, from the last checkpoint if there is one. Raises KeyboardInterrupt if stopped."""
-        corpus = _open_corpus(self.study, self.workdir)
+    def early_record(self) -> dict[str, Any]:
+        return self._record(self._corpus.train, self.study.early_steps)
+
+    def final_record(self) -> dict[str, Any]:
+        record = self._record(self._path("train"), self.recipe.train.num_steps or 0)
+        record["model"]["init_from"] = str(self._run("early"))
+        record.pop("initialization", None)
+        return record
+
+    def _record(self, data: Path, steps: int) -> dict[str, Any]:
+        """Returns the recipe with this seed, a file to train on and its number of steps."""
         record = self.recipe.to_record()
         record["seed"] = self.seed
-        record["model"] = dict(model)
         record["data"] |= {
             "source": "jsonl",
             "train": str(data),
-            "eval": str(corpus.heldout),
-            "tokenizer": str(corpus.tokenizer),
+            "eval": str(self._corpus.heldout),
+            "tokenizer": str(self._corpus.tokenizer),
         }
-        record["train"] |= {
-            "num_steps": steps,
-            "checkpoint_every": -(-(steps or 0) // self.study.asked_models),
-            "keep_checkpoints": self.study.asked_models,
-        }
-        if "init_from" in model:
-            record.pop("initialization", None)
-        if train(record, self._run(name)).stopped:
-            raise KeyboardInterrupt
+        every = curve_steps(steps, self.study.asked_models)[0]
+        record["train"] |= {"num_steps": steps} | keep_steps(every)
+        return record
+
+    @property
+    def _corpus(self) -> DescribedCorpus:
+        return described_corpus_at(self.workdir / "corpus")
+
+    # ---- What the stages leave
+
+    @property
+    def _early(self) -> Training:
+        return Training(self._run("early"), self.workdir, [self.study.early_steps])
+
+    @property
+    def _final(self) -> Training:
+        return Training(self._run("final"), self.workdir, asked_steps(self.study, self.recipe))
+
+    def own_files(self) -> list[Path]:
+        return [self._path(OWN_FAULTS), self._path("train")]
+
+    def answers(self, steps: Sequence[int]) -> list[Path]:
+        return [self.workdir / ANSWERS / f"{self.seed}-{step}.jsonl" for step in steps]
+
+    def needed_of_early(self) -> list[Path]:
+        """Returns its records, and its checkpoint as long as a later stage starts from it."""
+        is_needed = any(not path.exists() for path in (*self.own_files(), *self._final.records()))
+        return self._early.records() + (self._early.checkpoints() if is_needed else [])
+
+    def needed_of_final(self) -> list[Path]:
+        """Returns its records, and the checkpoints whose models are not asked yet."""
+        steps = [step for step in self._final.steps if not self.answers([step])[0].exists()]
+        left = Training(self._final.run, self.workdir, steps)
+        return self._final.records() + left.checkpoints()
 
     def _run(self, name: str) -> Path:
         return self.workdir / "runs" / f"{name}-{self.seed}"

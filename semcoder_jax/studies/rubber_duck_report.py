@@ -1,25 +1,32 @@
 """Reports the study of repairs: tables and figures from its stored turns."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from data_pipeline.files import read_rows
 from data_pipeline.terminal.tables import format_percent
+from semcoder_jax.checkpoints import MODEL
 from semcoder_jax.config import RubberDuckStudy, RunConfig
 from semcoder_jax.evaluation.statistics import Estimate
+from semcoder_jax.hf import read_config
+from semcoder_jax.hf.layout import parameter_count
 from semcoder_jax.studies.intervals import difference_interval, mean_interval
 from semcoder_jax.studies.page import Report, figure_line, markdown_table
 from semcoder_jax.studies.plots import Panel, Series, draw
 from semcoder_jax.studies.repairs import ARMS, GREEDY, REPAIR, RESAMPLE, differing_lines
+from semcoder_jax.studies.stored import check_complete, read_run_metrics, read_stored_rows
+from semcoder_jax.studies.trainings import curve_steps
 from semcoder_jax.training.held_out import EVAL_LOSS
-from semcoder_jax.training.metrics import METRICS_FILE, read_metrics
 
 FIGURE = "rubber_duck"
+_FIELDS = (  # of a turn
+    "arm", "task", "round", "asked", "tokens", "prompt_tokens", "visible", "right", "code",
+)  # fmt: skip
 ANSWERS, CONTROLS, OWN_FAULTS = "answers", "controls.jsonl", "own_faults"
 
 
@@ -57,9 +64,7 @@ class Turns:
 
 def asked_steps(study: RubberDuckStudy, recipe: RunConfig) -> list[int]:
     """Returns the steps of the final training after which the model is asked."""
-    steps = recipe.train.num_steps or 0
-    every = -(-steps // study.asked_models)
-    return [*range(every, steps, every), steps]
+    return curve_steps(recipe.train.num_steps or 0, study.asked_models)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,37 +77,58 @@ class _Stored:
     losses: Sequence[float]
     tokens: Sequence[int]
     programs: Mapping[str, str]  # right ones of the problems
+    parameters: int  # of the model
 
     @classmethod
     def read(cls, study: RubberDuckStudy, recipe: RunConfig, workdir: Path) -> "_Stored":
         seeds = range(study.seeds)
-        arms = {step: _read_arms(workdir, seeds, step) for step in asked_steps(study, recipe)}
-        controls = [row for _, row in read_rows(workdir / CONTROLS)]
-        own = [sum(1 for _ in read_rows(workdir / f"{OWN_FAULTS}-{seed}.jsonl")) for seed in seeds]
+        corpus = workdir / "corpus"
+        problems = read_stored_rows(corpus / "problems.jsonl", ("id", "program"), least=1)
+        programs = {row["id"]: row["program"] for row in problems}
+        arms = {
+            step: _read_arms(study, workdir, step, programs) for step in asked_steps(study, recipe)
+        }
+        of_turn = ("arm", "task", "round", "asked", "right")
+        controls = read_stored_rows(workdir / CONTROLS, of_turn, least=1)
+        files = [workdir / f"{OWN_FAULTS}-{seed}.jsonl" for seed in seeds]
+        own = [len(read_stored_rows(file, ("response",))) for file in files]
         metrics = [
             [
-                list(read_metrics(workdir / "runs" / f"{part}-{seed}" / METRICS_FILE))
-                for part in ("early", "final")
+                read_run_metrics(workdir / "runs" / f"{part}-{seed}", last)
+                for part, last in (("early", study.early_steps), ("final", max(arms)))
             ]
             for seed in seeds
         ]
         losses = [
-            next(row[EVAL_LOSS] for row in reversed(final) if EVAL_LOSS in row)
+            next((row[EVAL_LOSS] for row in reversed(final) if EVAL_LOSS in row), math.nan)
             for _, final in metrics
         ]
         tokens = [sum(row.get("tokens", 0) for part in both for row in part) for both in metrics]
-        problems = read_rows(workdir / "corpus" / "problems.jsonl")
-        programs = {row["id"]: row["program"] for _, row in problems}
-        return cls(arms, controls, own, losses, tokens, programs)
+        parameters = parameter_count(read_config(workdir / "runs" / "final-0" / MODEL))
+        return cls(arms, controls, own, losses, tokens, programs, parameters)
 
 
-def _read_arms(workdir: Path, seeds: Sequence[int], step: int) -> dict[str, Turns]:
-    files = [workdir / ANSWERS / f"{seed}-{step}.jsonl" for seed in seeds]
-    rows = [[row for _, row in read_rows(file)] for file in files]
+def _read_arms(
+    study: RubberDuckStudy, workdir: Path, step: int, tasks: Iterable[str]
+) -> dict[str, Turns]:
+    files = [workdir / ANSWERS / f"{seed}-{step}.jsonl" for seed in range(study.seeds)]
+    rows = [read_stored_rows(file, _FIELDS) for file in files]
+    for file, of_file in zip(files, rows, strict=True):
+        _check_turns(study, file, of_file, tasks)
     return {
         arm.name: Turns([[row for row in each if row["arm"] == arm.name] for each in rows])
         for arm in ARMS
     }
+
+
+def _check_turns(
+    study: RubberDuckStudy, file: Path, rows: Sequence[Mapping[str, Any]], tasks: Iterable[str]
+) -> None:
+    """Raises StoredError unless every arm has all rounds of every problem."""
+    rounds = {arm.name: study.resamples if arm is RESAMPLE else study.rounds for arm in ARMS}
+    expected = [(arm, task, n) for arm in rounds for task in tasks for n in range(rounds[arm] + 1)]
+    found = [(row["arm"], row["task"], row["round"]) for row in rows]
+    check_complete(file, sorted(found), sorted(expected), "turns")
 
 
 def report(study: RubberDuckStudy, recipe: RunConfig, workdir: Path) -> Report:
@@ -134,7 +160,7 @@ def report(study: RubberDuckStudy, recipe: RunConfig, workdir: Path) -> Report:
 def _setting(study: RubberDuckStudy, recipe: RunConfig, stored: _Stored) -> str:
     data = recipe.data
     return (
-        f"A model of fewer than a million parameters learns, with {study.seeds} seeds, to write "
+        f"A model of {stored.parameters:,} parameters learns, with {study.seeds} seeds, to write "
         f"functions of one to three statements from their descriptions ({study.functions:,} "
         "functions, each with two visible tests in the prompt), and to repair faulty variants in "
         "the debug-and-refine format: failed test, inlined run, diagnosis, repaired program. "

@@ -1,7 +1,6 @@
 """Runs a study: its stages, each once, and its report from the files that they wrote."""
 
 import importlib
-import json
 import os
 import platform
 import re
@@ -9,13 +8,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from data_pipeline.files import AnyPath, as_path, hold_lock, is_remote, write_json
-from semcoder_jax.config import ConfigError, parse_study
-from semcoder_jax.config.fields import flat_record, plain_record
-from semcoder_jax.studies.page import write_report
-from semcoder_jax.studies.stages import run_stages, spent_by_stage, unfinished_stages
+from data_pipeline.terminal.missing_packages import check_packages
+from semcoder_jax.config import ConfigError, differing_study_fields, parse_study
+from semcoder_jax.config.fields import plain_record
+from semcoder_jax.studies.page import check_page, write_report
+from semcoder_jax.studies.stages import FOLDER as STAGES
+from semcoder_jax.studies.stages import read_spent, run_stages, spent_by_stage, unfinished_stages
+from semcoder_jax.studies.stored import StoredError, read_object
 
 RECORD = "study.json"
 LOCK = "running.lock"
+_BEFORE = (LOCK, "compiled", "lost+found")  # what may lie in WORKDIR before a study begins
 
 
 def run_study(
@@ -37,55 +40,101 @@ def run_study(
       report_only: write the report again; raises ConfigError unless all stages are done.
       say: gets lines of progress.
 
-    Raises ConfigError if WORKDIR was begun with another config.
+    Raises a UserError, before anything is written, if a later stage could not work, or if WORKDIR
+    was begun with another config.
     """
     study, recipe = parse_study(config)
+    folder, page = _check_paths(workdir, pages, study.name)
+    module = importlib.import_module(f"semcoder_jax.studies.{study.name}")
+    stages = module.stages(study, recipe, folder)
+    check_packages("study", "matplotlib")
+    record = _find_record(plain_record(config), folder)
+    if report_only:
+        if record is None:
+            raise ConfigError(f"--workdir={workdir}: no {RECORD}: no study has run there")
+        if left := unfinished_stages(stages, folder):
+            raise ConfigError(
+                f"--workdir={workdir}: stage {left[0]} is not done; run without --report_only"
+            )
+    elif record is None or unfinished_stages(stages, folder):
+        module.check(study, recipe, folder)
+        with hold_lock(folder / LOCK, wait=False):
+            record = record or _begin(plain_record(config), folder, command)
+            run_stages(stages, folder, say)
+    report = module.report(study, recipe, folder)
+    spent = spent_by_stage(stages, folder)
+    return write_report(report, _head(record, spent), page, study.name)
+
+
+def _check_paths(workdir: str, pages: str | None, name: str) -> tuple[Path, AnyPath]:
+    """Returns the folders of the study and of its report. Raises a UserError."""
     if is_remote(workdir):
         raise ConfigError(
             f"--workdir={workdir}: expected a local folder: a study stays on one disk"
         )
     folder = Path(workdir)
-    module = importlib.import_module(f"semcoder_jax.studies.{study.name}")
-    record = _check_workdir(plain_record(config), folder, command, report_only)
-    stages = module.stages(study, recipe, folder)
-    if report_only:
-        if left := unfinished_stages(stages, folder):
-            raise ConfigError(
-                f"--workdir={workdir}: stage {left[0]} is not done; run without --report_only"
-            )
-    else:
-        with hold_lock(folder / LOCK, wait=False):
-            run_stages(stages, folder, say)
-    report = module.report(study, recipe, folder)
-    spent = spent_by_stage(stages, folder)
-    return write_report(report, _head(record, spent), as_path(pages or workdir), study.name)
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            raise ConfigError(f"--workdir={workdir}: expected a folder; {path} is a file")
+    page = as_path(pages or workdir)
+    check_page(page, name)
+    return folder, page
 
 
-def _check_workdir(config: dict, workdir: Path, command: str, report_only: bool) -> dict:
-    """Returns WORKDIR's record, written now if it has none. Raises ConfigError for another's."""
+def _find_record(config: dict, workdir: Path) -> dict | None:
+    """Returns WORKDIR's record, or None if a study can begin there. Raises ConfigError.
+
+    A study of which no stage is done binds nothing: another may begin in its place.
+    """
     path = workdir / RECORD
-    if path.is_file():
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if differences := _differences(config, record["config"]):
-            raise ConfigError(
-                f"{path}: this study was begun with another config: {differences[0]}; "
-                "choose another --workdir"
-            )
+    if not path.is_file():
+        _check_new(workdir)
+        return None
+    try:
+        record = read_object(path, ("config", "command", "machine"))
+    except StoredError:
+        raise ConfigError(
+            f"{path}: the record of a study is damaged; choose another --workdir"
+        ) from None
+    try:
+        differing = differing_study_fields(config, record["config"])
+    except (ConfigError, TypeError, AttributeError) as error:
+        differing = {"config": (None, f"unreadable ({error})")}
+    if not differing:
         return record
-    if report_only:
-        raise ConfigError(f"--workdir={workdir}: no {RECORD}: no study has run there")
-    if workdir.is_dir() and any(workdir.iterdir()):
-        raise ConfigError(f"--workdir={workdir}: expected a new or empty folder, or a study's")
-    workdir.mkdir(parents=True, exist_ok=True)
+    if not _has_done_stages(workdir):
+        return None
+    name, (ours, theirs) = next(iter(differing.items()))
+    raise ConfigError(
+        f"{path}: this study was begun with another config: {name} is {ours!r}, there {theirs!r}; "
+        "choose another --workdir"
+    )
+
+
+def _check_new(workdir: Path) -> None:
+    """Raises ConfigError if a folder holds files that no study left there."""
+    if not workdir.is_dir():
+        return
+    names = sorted(path.name for path in workdir.iterdir())
+    foreign = [each for each in names if each not in _BEFORE and not each.startswith(".")]
+    if foreign:
+        raise ConfigError(
+            f"--workdir={workdir}: expected a new or empty folder, or a study's; this one holds "
+            f"{foreign[0]}"
+        )
+
+
+def _has_done_stages(workdir: Path) -> bool:
+    return any(read_spent(path).done for path in (workdir / STAGES).glob("*.json"))
+
+
+def _begin(config: dict, workdir: Path, command: str) -> dict:
+    """Records the study in WORKDIR; forgets the time of one that was not begun in earnest."""
+    for path in (workdir / STAGES).glob("*.json"):
+        path.unlink()
     record = {"config": config, "command": command, "machine": describe_machine()}
-    write_json(path, record)
+    write_json(workdir / RECORD, record)
     return record
-
-
-def _differences(ours: dict, theirs: dict) -> list[str]:
-    a, b = flat_record(ours), flat_record(theirs)
-    names = sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name))
-    return [f"{name} is {a.get(name)!r}, there {b.get(name)!r}" for name in names]
 
 
 def describe_machine() -> str:

@@ -138,7 +138,8 @@ def _train(
         raise ConfigError("config: train.keep_best and train.early_stopping need held-out records")
     measure = open_accuracy(run.accuracy, run.data, workdir) if run.accuracy else None
     setup = make_setup(run, mesh, workdir, data.tokenizer, data.num_steps)
-    checkpoints = Checkpoints(workdir, keep=run.train.keep_checkpoints)
+    keep, every = run.train.keep_checkpoints, run.train.keep_every
+    checkpoints = Checkpoints(workdir, keep=keep, keep_every=every)
     last = min(data.num_steps, run.train.stop_after_step or data.num_steps)
     saved = checkpoints.latest_step() or 0
     if saved >= last or HeldOutHistory.read(workdir, saved, run.train.best_by).is_over(run.train):

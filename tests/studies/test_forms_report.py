@@ -7,6 +7,7 @@ import pytest
 
 from semcoder_jax.config import FormsStudy, parse_study
 from semcoder_jax.config_files import read_config
+from semcoder_jax.errors import UserError
 from semcoder_jax.studies import forms_report
 
 pytest.importorskip("matplotlib", reason="needs the study extra: matplotlib")
@@ -36,6 +37,12 @@ def row(form: str, seed: int, step: int, number: int, right: bool) -> dict:
     }
 
 
+def recipe_of_ten_steps():
+    config = read_config("configs/reproduction/forms_cpu.py")
+    config.train.num_steps, config.optimizer.warmup_steps = 10, 0
+    return parse_study(config)[1]
+
+
 @pytest.fixture
 def cells(tmp_path):
     """Returns cells(heading, form): the cells of that form's row in a section's nth table."""
@@ -59,7 +66,7 @@ def cells(tmp_path):
     problems = [{"id": id, "output": output} for id, output in outputs.items()]
     (tmp_path / "problems.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in problems))
     (tmp_path / "texts.json").write_text(json.dumps(texts))
-    _, recipe = parse_study(read_config("configs/reproduction/forms_cpu.py"))
+    recipe = recipe_of_ten_steps()
     body = forms_report.report(STUDY, recipe, tmp_path).body
 
     def find(heading: str, first_cell: str, table: int = 0) -> list[str]:
@@ -107,3 +114,24 @@ def test_equal_records_read_the_learning_curve(cells):
     assert (seen, learnt, records) == ("0.00M", "0.00M", ["50", "2.00"])
     records, right, equal, then = cells("Equal tokens and equal records", "`direct`")
     assert (records, right, equal, then) == ("50", "25.0 %", "10", "40.0 %")
+
+
+@pytest.mark.parametrize(
+    ("keep", "message"),
+    [
+        (slice(0, 0), "0 of 4 answers at the end"),
+        (slice(2, 6), "0 of 2 answers after step 5"),
+        (slice(0, 5), "3 of 4 answers at the end"),
+    ],
+)
+def test_missing_answers_are_counted_by_file(cells, tmp_path, keep, message):
+    path = tmp_path / "answers" / "monologue-1.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[keep]))
+    with pytest.raises(UserError, match=message) as raised:
+        forms_report.report(STUDY, recipe_of_ten_steps(), tmp_path)
+    assert "delete monologue-1.jsonl" in str(raised.value)
+
+
+def test_the_spread_of_tokens_is_stated(cells):
+    """Every form has seen 1,000 tokens."""
+    assert "0.00M to 0.00M, 0.0 % more" in cells.body

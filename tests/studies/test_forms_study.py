@@ -59,13 +59,75 @@ def read_rows(path) -> list[dict]:
         ({"study.cruxeval": "c.jsonl"}, "study.cruxeval: only with data.source 'jsonl'"),
         ({"data.source": "pyx", "data.directory": "d"}, "data.source 'pyx': this study takes"),
         ({"train.num_steps": "none", "data.num_epochs": 1}, "train.num_steps"),
+        ({"study.forms": "('direct', 'direct')"}, "study.forms is ['direct', 'direct'], expected"),
+        ({"study.forms": "()"}, "study.forms is []"),
+        ({"study.forms": "(1, 'direct')"}, "study.forms is [1, 'direct']"),
+        ({"study.heldout": 10**7}, "study.heldout is 10000000, expected at most 1,000,000"),
+        ({"study.functions": 1}, "study.functions is 1, expected at least 2"),
+        ({"study.max_new_tokens": 512}, "study.max_new_tokens is 512, expected less than"),
+        ({"mesh.data": 64}, "needs 64 devices"),
+        (
+            {"train.early_stopping": 2, "train.eval_every": 5},
+            "train.early_stopping: not in a study",
+        ),
+        ({"train.stop_after_step": 5}, "train.stop_after_step: not in a study"),
+        ({"model.num_heads": 3}, "but the model has 4 layers of 3 heads"),
+        ({"optimizer.warmup_steps": 450}, "optimizer.warmup_steps 450 must be below"),
     ],
 )
 def test_a_bad_config_is_one_line(tmp_path, capsys, fields, message):
     assert study(CPU, tmp_path / "study", **fields) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
-    assert not (tmp_path / "study" / "stages").exists()
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize(
+    "config, fields, message",
+    [
+        ("rewards", {"base_steps": 5000}, "study.base_steps is 5000, expected at most"),
+        ("rewards", {"base_steps": 2200}, "study.base_steps is 2200: the learning rate"),
+        ("rewards", {"answers": 60}, "study.answers is 60, expected a multiple of study.group"),
+        ("rewards", {"answers": 60, "group_size": 4}, "study.answers is 60, expected a multiple"),
+        ("rewards", {"group_size": 1}, "study.group_size is 1, expected at least 2"),
+        ("rewards", {"reward_learning_rate": "inf"}, "study.reward_learning_rate is inf"),
+        ("rewards", {"reward_learning_rate": "nan"}, "study.reward_learning_rate is nan"),
+        ("rewards", {"arms": "('answers', 'answers')"}, "study.arms is ['answers', 'answers']"),
+        ("rewards", {"max_new_tokens": 257}, "study.max_new_tokens is 257, expected at most data"),
+        ("rewards", {"functions": 5, "new_functions": 5}, "study.problems is 400, but about 0"),
+        ("rubber_duck", {"temperature": 0}, "study.temperature is 0, expected a number above 0"),
+        ("rubber_duck", {"early_steps": 50}, "study.early_steps is 50, expected more than"),
+        ("rubber_duck", {"own_functions": 10**5}, "study.own_functions is 100000, expected at"),
+    ],
+)
+def test_no_study_begins_with_a_mistake(tmp_path, capsys, config, fields, message):
+    fields = {f"study.{name}": value for name, value in fields.items()}
+    path = f"configs/reproduction/{config}_cpu.py"
+    assert study(path, tmp_path / "study", **fields) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "study").exists()
+
+
+def test_the_accelerator_edition_checks_its_files_first(tmp_path, capsys):
+    write_real_runs(tmp_path / "runs.jsonl", range(2))
+    paths = {"data.train": tmp_path / "runs.jsonl", "data.eval": tmp_path / "none.jsonl"}
+    assert study(REAL, tmp_path / "study", **paths) == 2
+    assert "data.eval" in capsys.readouterr().err
+    (tmp_path / "none.jsonl").touch()
+    assert study(REAL, tmp_path / "study", **paths) == 2
+    assert "data.eval" in capsys.readouterr().err
+    paths |= {"data.eval": tmp_path / "runs.jsonl", "data.tokenizer": tmp_path / "no"}
+    assert study(REAL, tmp_path / "study", **paths) == 2
+    assert "no/tokenizer.json: no such file" in capsys.readouterr().err
+    model = write_checkpoint(tmp_path / "model", max_positions=512)
+    paths |= {"data.tokenizer": model, "model.init_from": tmp_path / "gone"}
+    assert study(REAL, tmp_path / "study", **paths) == 2
+    assert "gone" in capsys.readouterr().err
+    paths |= {"model.init_from": model, "study.cruxeval": tmp_path / "crux.jsonl"}
+    assert study(REAL, tmp_path / "study", **paths) == 2
+    assert "study.cruxeval" in capsys.readouterr().err
+    assert not (tmp_path / "study").exists()
 
 
 def test_a_report_needs_a_study(tmp_path, capsys):

@@ -14,7 +14,7 @@ CONFIG = Path(__file__).parents[2] / "configs" / "reproduction" / "rewards_cpu.p
 ARMS = ("answers", "answers_and_steps")
 TINY = {
     "seeds": 1, "functions": 60, "base_steps": 3, "new_functions": 20, "updates": 2, "answers": 8,
-    "group_size": 4, "max_new_tokens": 8, "problems": 4, "curve_problems": 2, "points": 2,
+    "group_size": 4, "max_new_tokens": 8, "problems": 3, "curve_problems": 2, "points": 2,
 }  # fmt: skip
 
 
