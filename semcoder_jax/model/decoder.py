@@ -196,9 +196,9 @@ class Decoder(nnx.Module):
         weight = (self.embed_VxD if tied else self.unembed_DxV).get_value()
         quantized = isinstance(weight, QuantizedWeight)
         weight_DxV = weight.int8 if quantized else weight
-        if quantized and hidden_BxTxD.size == hidden_BxTxD.shape[-1]:
+        if quantized and tied and hidden_BxTxD.size == hidden_BxTxD.shape[-1]:
             # Else XLA on CPU converts all of it before the loop over steps, and reads floats in
-            # each. For one row it multiplies integers faster than floats.
+            # each. For one row it multiplies integers faster, if the summed axis is the last.
             hidden_BxTxD, weight_DxV = jax.lax.optimization_barrier((hidden_BxTxD, weight_DxV))
         weight_DxV = (weight_DxV.T if tied else weight_DxV).astype(hidden_BxTxD.dtype)
         # One axis of rows, as in _product: XLA on CPU would copy the gradient of all logits.
