@@ -38,7 +38,7 @@ from data_pipeline.source.calls import CallError, parse_call
 from data_pipeline.source.fingerprints import FINGERPRINT, function_fingerprint
 from data_pipeline.terminal.progress import open_bar
 from data_pipeline.testcases import Case
-from data_pipeline.toy.drawing import Patience, draw_chunks
+from data_pipeline.toy.drawing import Quota, draw_chunks
 from data_pipeline.toy.vocabulary import train_tokenizer
 from data_pipeline.tracing import Trace, trace_call
 
@@ -221,22 +221,16 @@ def _distinct(
     draw, functions: int, problems: int, heldout_share: float, workers: int, progress: bool
 ) -> Iterator[tuple[Example, Sequence[Fault]]]:
     """Yields distinct examples in the order of the chunks, as many of each side as wanted."""
-    seen: set[str] = set()
-    left = {False: functions, True: problems}
+    quota = Quota({False: functions, True: problems})
     bar = open_bar(functions + problems, "described functions", "function", shown=progress)
-    patience = Patience(functions + problems)
     with bar, contextlib.closing(draw_chunks(draw, workers)) as chunks:
         for example, found in itertools.chain.from_iterable(chunks):
             side = _is_heldout(example.fingerprint, heldout_share)
-            is_new = example.fingerprint not in seen and left[side] > 0
-            patience.count(is_new=is_new)
-            if not is_new:
+            if not quota.takes(example.fingerprint, side):
                 continue
-            seen.add(example.fingerprint)
-            left[side] -= 1
             bar.update()
             yield example, found
-            if not any(left.values()):
+            if quota.is_met:
                 return
 
 

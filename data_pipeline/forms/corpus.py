@@ -7,7 +7,6 @@ import itertools
 import json
 import random
 import shutil
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import PyXRecord, write_jsonl
 from data_pipeline.source.fingerprints import FINGERPRINT, function_fingerprint
 from data_pipeline.terminal.progress import open_bar
-from data_pipeline.toy.drawing import Patience, draw_chunks
+from data_pipeline.toy.drawing import Quota, draw_chunks
 from data_pipeline.toy.levels import LEVELS, Level, count_steps, count_turns, draw_run
 from data_pipeline.toy.vocabulary import train_tokenizer
 from data_pipeline.tracing import Trace
@@ -199,28 +198,22 @@ def _select(
     progress: bool,
 ) -> tuple[list[_Drawn], dict[str, list[Mapping[str, Any]]]]:
     """Takes distinct functions until each level has its training functions and problems."""
-    missing = Counter({(name, False): number for name, number in functions.items()})
-    missing += Counter({(name, True): number for name, number in heldout.items()})
-    bar = open_bar(missing.total(), "programs", "function", shown=progress)
-    patience = Patience(missing.total())
-    seen: set[str] = set()
+    wanted = {(name, False): number for name, number in functions.items()}
+    wanted |= {(name, True): number for name, number in heldout.items()}
+    quota = Quota(wanted)
+    bar = open_bar(sum(wanted.values()), "programs", "function", shown=progress)
     train: list[_Drawn] = []
     problems: dict[str, list[Mapping[str, Any]]] = {name: [] for name in heldout}
     with bar:
         for one in drawn:
-            group = one.problem["level"], one.is_heldout
-            is_new = one.fingerprint not in seen and missing[group] > 0
-            patience.count(is_new=is_new)
-            if not is_new:
+            if not quota.takes(one.fingerprint, (one.problem["level"], one.is_heldout)):
                 continue
-            seen.add(one.fingerprint)
-            missing[group] -= 1
             if one.is_heldout:
                 problems[one.problem["level"]].append(one.problem)
             else:
                 train.append(one)
             bar.update()
-            if not missing.total():
+            if quota.is_met:
                 break
     return train, problems
 

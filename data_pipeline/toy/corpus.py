@@ -25,7 +25,7 @@ from data_pipeline.pyx.prompts import forward_field, training_prompt
 from data_pipeline.pyx.records import PyXRecord, write_jsonl
 from data_pipeline.source.fingerprints import FINGERPRINT, function_fingerprint
 from data_pipeline.terminal.progress import open_bar
-from data_pipeline.toy.drawing import Patience, draw_chunks
+from data_pipeline.toy.drawing import Quota, draw_chunks
 from data_pipeline.toy.vocabulary import train_tokenizer
 from data_pipeline.tracing import Trace, trace_call
 
@@ -164,20 +164,15 @@ def _row(identity: str, field: str, response: str) -> PyXRecord:
 
 def _distinct(functions: int, seed: int, workers: int, progress: bool) -> Iterator[_Candidate]:
     """Yields the first `functions` distinct candidates, in the order of the chunks."""
-    seen: set[str] = set()
-    draw = functools.partial(_draw_chunk, seed)
+    draw, quota = functools.partial(_draw_chunk, seed), Quota({None: functions})
     bar = open_bar(functions, "programs", "function", shown=progress)
-    patience = Patience(functions)
     with bar, contextlib.closing(draw_chunks(draw, workers)) as chunks:
         for candidate in itertools.chain.from_iterable(chunks):
-            is_new = candidate.fingerprint not in seen
-            patience.count(is_new=is_new)
-            if not is_new:
+            if not quota.takes(candidate.fingerprint):
                 continue
-            seen.add(candidate.fingerprint)
             bar.update()
             yield candidate
-            if len(seen) == functions:
+            if quota.is_met:
                 return
 
 

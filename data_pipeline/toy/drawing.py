@@ -1,10 +1,10 @@
 """Draws random items in worker processes, in an order that does not depend on their number."""
 
 import concurrent.futures
-import dataclasses
 import itertools
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from data_pipeline.errors import UserError
@@ -18,23 +18,35 @@ class DrawingError(UserError):
     """Raised if random items bring nothing new any more."""
 
 
-@dataclasses.dataclass
-class Patience:
-    """Ends a drawing of distinct items, of which a family has no endless number."""
+class Quota:
+    """Takes distinct items up to a number for each group; families hold no endless number."""
 
-    wanted: int
-    found: int = 0
-    _vain: int = 0
+    def __init__(self, wanted: Mapping[Hashable, int]):
+        self._left = Counter(wanted)
+        self._wanted = self._left.total()
+        self._seen: set[str] = set()
+        self._vain = 0
 
-    def count(self, *, is_new: bool) -> None:
-        """Counts one more item. Raises DrawingError after PATIENCE ones that were not new."""
-        self.found += is_new
-        self._vain = 0 if is_new else self._vain + 1
+    @property
+    def is_met(self) -> bool:
+        return len(self._seen) == self._wanted
+
+    def takes(self, fingerprint: str, group: Hashable = None) -> bool:
+        """Returns whether an item is new and still wanted; it then counts.
+
+        Raises DrawingError after PATIENCE items of which none was.
+        """
+        is_taken = fingerprint not in self._seen and self._left[group] > 0
+        if is_taken:
+            self._seen.add(fingerprint)
+            self._left[group] -= 1
+        self._vain = 0 if is_taken else self._vain + 1
         if self._vain >= PATIENCE:
             raise DrawingError(
-                f"only {self.found:,} of {self.wanted:,} functions were found: the last "
+                f"only {len(self._seen):,} of {self._wanted:,} functions were found: the last "
                 f"{PATIENCE:,} that were drawn brought nothing new; ask for fewer"
             )
+        return is_taken
 
 
 def draw_chunks(draw: Callable[[int], Sequence[_T]], workers: int) -> Iterator[Sequence[_T]]:

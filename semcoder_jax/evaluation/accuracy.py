@@ -18,7 +18,7 @@ from data_pipeline.execution.service import Sandbox
 from data_pipeline.files import as_path
 from semcoder_jax.config import AccuracyConfig, ConfigError, DataConfig
 from semcoder_jax.evaluation.benchmarks.registry import HELD_OUT, LOADERS, load_by_name
-from semcoder_jax.evaluation.generators import ModelSource
+from semcoder_jax.evaluation.generators import ModelSource, generate_in_order
 from semcoder_jax.evaluation.harness import Benchmark, judge_all, questions
 from semcoder_jax.evaluation.response import Response
 from semcoder_jax.inference.generate import SamplingParams
@@ -108,19 +108,15 @@ def _answer(config: AccuracyConfig, benchmark: Benchmark, model: LoadedModel) ->
         model, {}, name="training", batch_size=config.batch_size, speculation="off"
     )
     params = SamplingParams(max_new_tokens=config.max_new_tokens, stop=tuple(benchmark.stop))
-    generations = dict(
-        source.stream(
-            [question.prompt for _, question in asked],
-            params,
-            row_seeds=[question.seed for _, question in asked],
-            progress=None,
-        )
+    generations = generate_in_order(
+        source,
+        [question.prompt for _, question in asked],
+        params,
+        row_seeds=[question.seed for _, question in asked],
     )
     return [
-        dataclasses.replace(
-            blank, text=generations[i].text, finish_reason=generations[i].finish_reason
-        )
-        for i, (blank, _) in enumerate(asked)
+        dataclasses.replace(blank, text=each.text, finish_reason=each.finish_reason)
+        for (blank, _), each in zip(asked, generations, strict=True)
     ]
 
 

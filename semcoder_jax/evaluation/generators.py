@@ -175,6 +175,18 @@ def chat_stops(stop: Sequence[str]) -> tuple[str, ...]:
     return tuple(string for string in stop if "```" not in string)
 
 
+def generate_in_order(
+    source: GenerationSource,
+    prompts: Sequence[str],
+    params: SamplingParams,
+    *,
+    row_seeds: Sequence[int],
+) -> list[Generation]:
+    """Returns the generations of all prompts, in their order, without a store and a bar."""
+    found = dict(source.stream(prompts, params, row_seeds=row_seeds, progress=None))
+    return [found[place] for place in range(len(prompts))]
+
+
 # ==== Questions and their stored answers
 
 

@@ -15,7 +15,7 @@ from data_pipeline.source.calls import parse_value
 from data_pipeline.source.literals import LiteralError, same_value
 from data_pipeline.tracing import Trace
 from semcoder_jax.evaluation.benchmarks import heldout, heldout_backward
-from semcoder_jax.evaluation.generators import ModelSource
+from semcoder_jax.evaluation.generators import ModelSource, generate_in_order
 from semcoder_jax.evaluation.harness import judge_all
 from semcoder_jax.evaluation.reasoning import trace_runs
 from semcoder_jax.evaluation.response import Response
@@ -100,9 +100,7 @@ def _generate(
     """Returns greedy generations, which depend on the parameters alone: no speculation."""
     source = ModelSource(model, {}, name="study", batch_size=options.batch_size, speculation="off")
     params = SamplingParams(max_new_tokens=options.max_new_tokens, stop=(heldout.STOP,))
-    seeds = range(len(prompts))
-    found = dict(source.stream(prompts, params, row_seeds=seeds, progress=None))
-    return [found[i] for i in seeds]
+    return generate_in_order(source, prompts, params, row_seeds=range(len(prompts)))
 
 
 @dataclasses.dataclass(frozen=True)

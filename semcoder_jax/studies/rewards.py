@@ -22,9 +22,8 @@ from data_pipeline.pyx.records import Record, read_jsonl, write_jsonl
 from data_pipeline.toy import corpus
 from semcoder_jax.config import ConfigError, RewardsStudy, RunConfig
 from semcoder_jax.evaluation.benchmarks.registry import load_by_name
-from semcoder_jax.evaluation.generators import ModelSource
+from semcoder_jax.evaluation.generators import ModelSource, generate_in_order
 from semcoder_jax.evaluation.harness import judge_all, questions
-from semcoder_jax.evaluation.response import Response
 from semcoder_jax.evaluation.results import Answer
 from semcoder_jax.inference.generate import SamplingParams
 from semcoder_jax.loading import load_model
@@ -355,24 +354,15 @@ def _answer_at(study: RewardsStudy, workdir: Path, run: Path, step: int, benchma
         load_model(run, step=step), {}, name=run.name, batch_size=64, speculation="off"
     )
     params = SamplingParams(max_new_tokens=study.max_new_tokens, stop=tuple(benchmark.stop))
-    generations = dict(
-        source.stream(
-            [question.prompt for _, question in asked],
-            params,
-            row_seeds=[question.seed for _, question in asked],
-            progress=None,
-        )
+    generations = generate_in_order(
+        source,
+        [question.prompt for _, question in asked],
+        params,
+        row_seeds=[question.seed for _, question in asked],
     )
     responses = [
-        Response(
-            blank.task,
-            0,
-            blank.variant,
-            blank.mode,
-            generations[place].text,
-            generations[place].finish_reason,
-        )
-        for place, (blank, _) in enumerate(asked)
+        dataclasses.replace(blank, text=each.text, finish_reason=each.finish_reason)
+        for (blank, _), each in zip(asked, generations, strict=True)
     ]
     answers = judge_all(benchmark, responses, None, progress=None)
     write_rows(

@@ -1,7 +1,6 @@
 """Runs the whole study of rewards with tiny counts: data, trainings, answers and report."""
 
 import json
-import runpy
 from pathlib import Path
 
 import pytest
@@ -9,8 +8,8 @@ import pytest
 from data_pipeline.files import read_rows
 from semcoder_jax.studies import rewards
 from semcoder_jax.studies.run import run_study
+from tests.support.tiny_study import tiny_study
 
-CONFIG = Path(__file__).parents[2] / "configs" / "reproduction" / "rewards_cpu.py"
 ARMS = ("answers", "answers_and_steps")
 TINY = {
     "seeds": 1, "functions": 60, "base_steps": 3, "new_functions": 20, "updates": 2, "answers": 8,
@@ -19,15 +18,7 @@ TINY = {
 
 
 def tiny_config():
-    config = runpy.run_path(str(CONFIG))["get_config"]()
-    config.study.update(TINY)
-    config.model.update({"hidden_size": 32, "intermediate_size": 64, "num_layers": 1})
-    config.initialization.update({"offset_heads": (), "matching_heads": 0})
-    config.compute.attention = "xla"  # compiles faster
-    config.optimizer.update({"name": "adamw", "warmup_steps": 1})
-    config.train.update({"num_steps": 6, "log_every": 1, "eval_every": 0})
-    config.mesh.data = 1
-    return config
+    return tiny_study("rewards_cpu.py", TINY, num_steps=6)
 
 
 def run(workdir: Path, **options) -> Path:

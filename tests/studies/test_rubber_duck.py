@@ -1,16 +1,13 @@
 """Runs the whole study of repairs with tiny counts: data, trainings, arms, controls and report."""
 
-import runpy
-from pathlib import Path
-
 import pytest
 
 from data_pipeline.files import read_rows
 from semcoder_jax.config import ConfigError, parse_study
 from semcoder_jax.studies.rubber_duck import stages
 from semcoder_jax.studies.run import run_study
+from tests.support.tiny_study import tiny_study
 
-CONFIG = Path(__file__).parents[2] / "configs" / "reproduction" / "rubber_duck_cpu.py"
 TINY = {
     "seeds": 1, "functions": 40, "problems": 6, "early_steps": 3, "own_functions": 4,
     "own_samples": 1, "asked_models": 1, "rounds": 1, "resamples": 2, "max_new_tokens": 24,
@@ -19,15 +16,7 @@ TINY = {
 
 
 def tiny_config():
-    config = runpy.run_path(str(CONFIG))["get_config"]()
-    config.study.update(TINY)
-    config.model.update({"hidden_size": 32, "intermediate_size": 64, "num_layers": 1})
-    config.initialization.update({"offset_heads": (), "matching_heads": 0})
-    config.compute.attention = "xla"  # compiles faster
-    config.optimizer.update({"name": "adamw", "warmup_steps": 1})
-    config.train.update({"num_steps": 3, "log_every": 1, "eval_every": 0})
-    config.mesh.data = 1
-    return config
+    return tiny_study("rubber_duck_cpu.py", TINY, num_steps=3)
 
 
 def test_a_config_without_steps_is_refused(tmp_path):

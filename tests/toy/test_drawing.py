@@ -6,13 +6,20 @@ from data_pipeline.toy import corpus, drawing
 from data_pipeline.toy.corpus import ToyProgram
 
 
-def test_patience_counts_items_in_vain_since_the_last_new_one(monkeypatch):
+def test_items_in_vain_are_counted_since_the_last_new_one(monkeypatch):
     monkeypatch.setattr(drawing, "PATIENCE", 3)
-    patience = drawing.Patience(wanted=9)
-    for is_new in (True, False, False, True, False, False):
-        patience.count(is_new=is_new)
+    quota = drawing.Quota({None: 9})
+    taken = [quota.takes(fingerprint) for fingerprint in "aaabbb"]
+    assert taken == [True, False, False, True, False, False]
     with pytest.raises(drawing.DrawingError, match="only 2 of 9 functions were found"):
-        patience.count(is_new=False)
+        quota.takes("a")
+
+
+def test_no_group_gets_more_than_it_wants():
+    quota = drawing.Quota({"train": 1, "heldout": 2})
+    drawn = [("a", "train"), ("b", "train"), ("c", "heldout"), ("a", "heldout"), ("d", "heldout")]
+    assert [quota.takes(*one) for one in drawn] == [True, False, True, False, True]
+    assert quota.is_met
 
 
 def test_a_corpus_of_more_functions_than_there_are_ends(monkeypatch, tmp_path):

@@ -2,14 +2,13 @@
 
 import pytest
 
-from data_pipeline.tracing import trace_call
-from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.alignment import Aligner
 from data_pipeline.verify.alignment.lexicon import stem
 from data_pipeline.verify.branches import Tests
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.descriptions import read_description
 from data_pipeline.verify.phrases import code_of
+from tests.support.sentences import is_confirmed, replay_all
 
 PROGRAMS = {
     "trimmed": (
@@ -116,13 +115,7 @@ TWINS = [
 
 @pytest.fixture(scope="module")
 def runs():
-    return {name: Replay(trace_call(*source)) for name, source in PROGRAMS.items()}
-
-
-def is_confirmed(run, sentence: str) -> bool:
-    found = read_description(run, sentence)
-    confirmed = [claim for claim in found.claims if claim.verdict == CONFIRMED]
-    return bool(confirmed) and len(confirmed) == len(found.claims) and not found.unread
+    return replay_all(PROGRAMS)
 
 
 @pytest.mark.parametrize(("name", "true", "_"), TWINS, ids=[true[:40] for _, true, _ in TWINS])
@@ -385,7 +378,7 @@ MORE_TWINS = [
 
 @pytest.fixture(scope="module")
 def more_runs():
-    return {name: Replay(trace_call(*source)) for name, source in MORE_PROGRAMS.items()}
+    return replay_all(MORE_PROGRAMS)
 
 
 @pytest.mark.parametrize(

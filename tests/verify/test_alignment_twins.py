@@ -2,10 +2,8 @@
 
 import pytest
 
-from data_pipeline.tracing import trace_call
-from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
-from data_pipeline.verify.descriptions import read_description
+from tests.support.sentences import replay_all, verdicts
 
 PROGRAMS = {
     "cased": (
@@ -125,12 +123,7 @@ SISTERS = [
 
 @pytest.fixture(scope="module")
 def runs():
-    return {name: Replay(trace_call(*source)) for name, source in PROGRAMS.items()}
-
-
-def verdicts(run, sentence: str) -> set[str]:
-    found = read_description(run, sentence)
-    return {claim.verdict for claim in found.claims} | ({"unread"} if found.unread else set())
+    return replay_all(PROGRAMS)
 
 
 @pytest.mark.parametrize(("name", "true", "_"), SISTERS, ids=[true[:40] for _, true, _ in SISTERS])

@@ -4,8 +4,9 @@ import pytest
 
 from data_pipeline.tracing import trace_call
 from data_pipeline.tracing.replay import Replay
-from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
+from data_pipeline.verify.claims import CONTRADICTED
 from data_pipeline.verify.descriptions import read_description
+from tests.support.sentences import is_confirmed, replay_all
 
 PROGRAMS = {
     "cut": (
@@ -106,13 +107,7 @@ PAIRS = [
 
 @pytest.fixture(scope="module")
 def runs():
-    return {name: Replay(trace_call(*source)) for name, source in PROGRAMS.items()}
-
-
-def is_confirmed(run, sentence: str) -> bool:
-    found = read_description(run, sentence)
-    sure = found.claims and all(claim.verdict == CONFIRMED for claim in found.claims)
-    return bool(sure) and not found.unread
+    return replay_all(PROGRAMS)
 
 
 @pytest.mark.parametrize(("name", "true", "_"), PAIRS, ids=[true[:40] for _, true, _ in PAIRS])
