@@ -1,8 +1,11 @@
 """Draws random items in worker processes, in an order that does not depend on their number."""
 
 import concurrent.futures
+import contextlib
 import itertools
 import multiprocessing
+import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import TypeVar
@@ -62,7 +65,8 @@ def draw_chunks(draw: Callable[[int], Sequence[_T]], workers: int) -> Iterator[S
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
         numbers = itertools.count()
-        pending = [pool.submit(draw, next(numbers)) for _ in range(2 * workers)]
+        with _ignored_interrupts():  # the workers inherit it: Ctrl-C is for this process alone
+            pending = [pool.submit(draw, next(numbers)) for _ in range(2 * workers)]
         try:
             while True:
                 chunk = pending.pop(0).result()
@@ -70,3 +74,15 @@ def draw_chunks(draw: Callable[[int], Sequence[_T]], workers: int) -> Iterator[S
                 yield chunk
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _ignored_interrupts() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # only it may set handlers
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -59,8 +59,8 @@ class FormsStudy(StudyConfig):
     """Compares forms of a response: same functions, inputs, model and tokens seen.
 
     Every form in `forms` is trained on up to `functions` functions and asked about `heldout` other
-    ones of each level. `curve_points` times in a training, the last time at its end, it is also
-    asked about the first `curve_problems` of each level. Answers have at most `max_new_tokens`
+    ones of each level. At most `curve_points` times in a training, the last time at its end, it is
+    also asked about the first `curve_problems` of each level. Answers have at most `max_new_tokens`
     tokens; `batch_size` are sampled together. `workers` processes make the data.
 
     The functions are synthetic if the recipe's `data.source` is; with "jsonl" they are real ones,
@@ -140,10 +140,10 @@ class RubberDuckStudy(StudyConfig):
 
     A model learns from `functions` described functions for `early_steps` steps, answers
     `own_functions` of them `own_samples` times, and goes on for `train.num_steps` with its own
-    wrong programs among the faults. `asked_models` times in that training, the last time at its
-    end, it is asked about `problems` held-out functions, and again for `rounds` repairs (at most 5)
-    or `resamples` new programs at `temperature`; `max_new_tokens` bounds an answer, `batch_size`
-    are sampled together. `workers` processes make the data.
+    wrong programs among the faults. At most `asked_models` times in that training, the last time at
+    its end, it is asked about `problems` held-out functions, and again for `rounds` repairs (at
+    most 5) or `resamples` new programs at `temperature`; `max_new_tokens` bounds an answer,
+    `batch_size` are sampled together. `workers` processes make the data.
     """
 
     functions: int = 10_000
@@ -192,13 +192,15 @@ def parse_study(record: Mapping) -> tuple[StudyConfig, RunConfig]:
 def differing_study_fields(ours: Mapping, theirs: Mapping) -> dict[str, tuple]:
     """Returns the dotted names of fields whose difference changes a result, with both values.
 
+    The study's name comes first: with another one all fields differ.
+
     ours, theirs: records of `parse_study`, which raises ConfigError for a bad one. A path may be
     spelled relative or absolute.
     """
     a, b = _complete_record(ours), _complete_record(theirs)
     return {
         name: (a.get(name), b.get(name))
-        for name in sorted(a.keys() | b.keys())
+        for name in sorted(a.keys() | b.keys(), key=lambda name: (name != "study.name", name))
         if a.get(name) != b.get(name) and _binds(name) and not _is_same_path(name, a, b)
     }
 

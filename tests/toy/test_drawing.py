@@ -1,5 +1,11 @@
 """Tests that drawing from a small family of functions ends with a line."""
 
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from data_pipeline.toy import corpus, drawing
@@ -40,3 +46,31 @@ def test_a_corpus_that_lost_a_file_is_built_again(tmp_path):
     before = made.train.read_bytes()
     made.train.unlink()
     assert build().train.read_bytes() == before
+
+
+def test_ctrl_c_stops_a_drawing_without_a_word_of_its_workers(tmp_path):
+    """Sends SIGINT to the whole group, as a terminal does, while workers import the script."""
+    script = tmp_path / "draw.py"
+    script.write_text(
+        "import sys, time\n"
+        "from data_pipeline.toy import corpus\n"
+        "if __name__ == '__mp_main__':\n"
+        "    print('importing', file=sys.stderr, flush=True)\n"
+        "    time.sleep(1)\n"
+        "if __name__ == '__main__':\n"
+        f"    corpus.build({str(tmp_path / 'corpus')!r}, functions=20_000)\n"
+    )
+    drawing_process = subprocess.Popen(
+        [sys.executable, str(script)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    while "importing" not in drawing_process.stderr.readline():
+        assert drawing_process.poll() is None
+    os.killpg(drawing_process.pid, signal.SIGINT)
+    said = drawing_process.communicate(timeout=60)[1]
+    assert drawing_process.returncode == -signal.SIGINT
+    assert said.count("Traceback") == 1 and "KeyboardInterrupt" in said  # of the script itself
