@@ -6,6 +6,7 @@ checkpoint uses its own config.json, not these.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 from semcoder_jax.config.fields import parse_section
@@ -41,6 +42,18 @@ class DecoderConfig:
     qkv_bias: bool = False
 
     def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name == "rope_original_positions":
+                is_right, expected = value >= 0, "0 or more"
+            elif field.type is int:
+                is_right, expected = value >= 1, "at least 1"
+            elif field.type is float:
+                is_right, expected = 0 < value < math.inf, "a positive number"
+            else:
+                continue
+            if not is_right:
+                raise ValueError(f"{field.name} is {value}, expected {expected}")
         if self.rope_original_positions and not self.rope_low_turns < self.rope_high_turns:
             raise ValueError(
                 f"rope_low_turns={self.rope_low_turns} must be below "

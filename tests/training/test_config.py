@@ -100,6 +100,28 @@ def test_mistakes_of_sections():
         parse_run(config(model__vocab_size=8)).decoder_config(100)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("hidden_size", 0, "at least 1"),
+        ("num_layers", -1, "at least 1"),
+        ("num_heads", 0, "at least 1"),
+        ("intermediate_size", 0, "at least 1"),
+        ("head_dim", 0, "at least 1"),
+        ("max_positions", 0, "at least 1"),
+        ("rope_original_positions", -8, "0 or more"),
+        ("rope_theta", 0.0, "a positive number"),
+        ("rope_scaling_factor", -2.0, "a positive number"),
+        ("rms_norm_eps", float("inf"), "a positive number"),
+        ("initializer_range", float("nan"), "a positive number"),
+    ],
+)
+def test_sizes_that_no_model_has_are_one_line(field, value, expected):
+    with pytest.raises(ConfigError) as error:
+        parse_run(config(**{f"model__{field}": value})).decoder_config(100)
+    assert str(error.value) == f"config: {field} is {value}, expected {expected}"
+
+
 def test_differing_fields_leave_out_what_is_harmless():
     run = parse_run(config())
     other = parse_run(config(optimizer__b2=0.9, train__log_every=1, mesh__data=8))
