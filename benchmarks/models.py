@@ -55,6 +55,15 @@ def save_random_llama(directory: Path, fields: dict, bfloat16: bool = False) -> 
     LlamaForCausalLM(LlamaConfig(**fields)).to(dtype).save_pretrained(directory)
 
 
+def save_tokenizer(directory: Path, size: int) -> None:
+    """Writes a tokenizer whose words are its `size` ids: training starts from whole models."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+
+    words = WordLevel({str(i): i for i in range(size)}, unk_token="0")
+    Tokenizer(words).save(str(directory / "tokenizer.json"))
+
+
 def save_config(directory: Path, fields: dict) -> None:
     """Writes config.json alone: the architecture of a model whose weights are made elsewhere."""
     directory.mkdir(parents=True, exist_ok=True)

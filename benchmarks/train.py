@@ -45,7 +45,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.models import deepseek_shaped, has_weights, save_config, save_random_llama
+from benchmarks.models import (
+    deepseek_shaped,
+    has_weights,
+    save_config,
+    save_random_llama,
+    save_tokenizer,
+)
 from benchmarks.rounds import describe_cpu
 from data_pipeline.tokens.packing import TokenTable, lay_out, plan_packs
 
@@ -190,6 +196,8 @@ def main() -> None:
             save_config(directory, work.model)
         else:
             save_random_llama(directory, work.model, bfloat16=flags.accelerator)
+    if has_weights(directory) and not (directory / "tokenizer.json").exists():
+        save_tokenizer(directory, work.model["vocab_size"])
     if flags.accelerator:
         results = {}
         for name in sides:
