@@ -10,6 +10,7 @@ only.
 
 import ast
 import dataclasses
+import functools
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -64,6 +65,7 @@ SPELLINGS: Mapping[str, frozenset[str]] = {
     ),
 }
 SPELLED_INSIDE = frozenset({"data_pipeline.monologue.ask"})
+IMPORTING_CALLS = frozenset({"__import__", "import_module", "importlib.import_module"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,12 +86,17 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported_names(source: str, package: str) -> Iterator[tuple[str, int]]:
+@functools.cache
+def imported_names(source: str, package: str) -> tuple[tuple[str, int], ...]:
     """Every module that a file of `package` imports, also inside a function, by its full name.
 
     `from a import b` gives `a.b`, which may be a module or a name in one.
     """
-    for node in ast.walk(ast.parse(source)):
+    return tuple(_find_imports(ast.parse(source), package))
+
+
+def _find_imports(tree: ast.Module, package: str) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -97,14 +104,19 @@ def imported_names(source: str, package: str) -> Iterator[tuple[str, int]]:
             prefix = parts[: len(parts) - node.level + 1] if node.level else []
             module = [*prefix, *([node.module] if node.module else [])]
             yield from ((".".join([*module, alias.name]), node.lineno) for alias in node.names)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) in (
-            "__import__",
-            "import_module",
-            "importlib.import_module",
-        ):
+        elif isinstance(node, ast.Call) and _dotted_name(node.func) in IMPORTING_CALLS:
             name = node.args[0] if node.args else None
             if isinstance(name, ast.Constant) and isinstance(name.value, str):
                 yield name.value, node.lineno
+
+
+def _dotted_name(node: ast.expr) -> str:
+    """`a.b` of an attribute or a name; "" of any other expression."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return f"{node.value.id}.{node.attr}"
+    return ""
 
 
 def room_of(module: str) -> str:

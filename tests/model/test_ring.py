@@ -13,13 +13,14 @@ from jax.sharding import PartitionSpec as P
 
 from semcoder_jax.model import fsdp
 from semcoder_jax.model.ring import find_ring, ring_order, ring_reduce_scatter
+from tests.support.compiling import QUICK
 from tests.support.simulated_devices import measure_on_devices
 
 
 @pytest.fixture(scope="module")
 def scattered():
     """What each of 8 simulated devices gets, for every axis and number of devices."""
-    return measure_on_devices(8, __file__)
+    return measure_on_devices(8, __file__, flags=QUICK)
 
 
 @pytest.mark.parametrize("axis", [0, 1])

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.bandit import bandit_config, steps_of
+from tests.support.compiling import QUICK
 from tests.support.config_file import write_config_file
-from tests.support.simulated_devices import QUICK
 
 REPOSITORY = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow

@@ -25,8 +25,9 @@ from semcoder_jax.reinforcement.loop import DriftError, reinforce, stale_rows
 from semcoder_jax.reinforcement.prompts import PositionError, Prompts
 from semcoder_jax.training import loop as training
 from tests.support.bandit import BEST, bandit_config, pull, pull_and_stop_at, steps_of
+from tests.support.compiling import QUICK
 from tests.support.learnable_calls import learnable_config, write_learnable
-from tests.support.simulated_devices import QUICK, measure_on_devices
+from tests.support.simulated_devices import measure_on_devices
 
 slow = pytest.mark.slow
 pytestmark = pytest.mark.usefixtures("compiled_once", "one_device")

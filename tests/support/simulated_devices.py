@@ -45,9 +45,6 @@ def long_batch_of(step: int) -> dict:
     return batch | {"segment_ids": np.cumsum(begins, axis=1, dtype=np.int32)}
 
 
-QUICK = "--xla_backend_optimization_level=1"  # compile fast: the steps are tiny
-
-
 def measure_on_devices(devices: int, file: str, *arguments: str, flags: str = "") -> dict:
     """Runs `python FILE ARGUMENTS` with that many CPU devices; reads its last line as JSON."""
     environment = os.environ | {

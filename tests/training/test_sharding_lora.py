@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.simulated_devices import MESHES, QUICK, batch_of, measure_on_devices
+from tests.support.compiling import QUICK
+from tests.support.simulated_devices import MESHES, batch_of, measure_on_devices
 
 STEPS = 3
 

@@ -12,13 +12,8 @@ import numpy as np
 import pytest
 
 from semcoder_jax.model.remat import POLICIES
-from tests.support.simulated_devices import (
-    MESHES,
-    QUICK,
-    batch_of,
-    long_batch_of,
-    measure_on_devices,
-)
+from tests.support.compiling import QUICK
+from tests.support.simulated_devices import MESHES, batch_of, long_batch_of, measure_on_devices
 
 STEPS = 3
 
