@@ -31,6 +31,8 @@ from semcoder_jax.recipes import full_fine_tuning_recipe
 
 def get_config() -> ConfigDict:
     config = full_fine_tuning_recipe("6.7b")
+    config.compute.fused_attention_gradients = True
+    config.compute.loss_chunk = 2048  # whole rows: logits are computed once
     config.data.global_batch_size = 512  # packed rows
     config.train.accumulation_steps = 4  # 8 rows on each of 16 chips, as many as 16 GB allow
     config.optimizer.peak_learning_rate = 5e-5

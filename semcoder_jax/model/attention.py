@@ -10,6 +10,7 @@ segment ids and never hold [T, S] scores. Outputs at padding are finite and othe
 backends.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -29,6 +30,8 @@ _KERNELS = {"cpu": "blocks", "tpu": "splash", "gpu": "flash", "cuda": "flash", "
 _KERNEL_HEAD = 64  # kernels take head sizes that are a multiple of this
 _KERNEL_BLOCK = BLOCK  # rows are padded to a multiple of this many positions
 _SPLASH_BLOCKS = (512, 256, 128)
+# The fused kernel writes a part of the queries' gradient for each block of keys.
+_MOST_PARTS = 4
 
 
 def resolve_backend(backend: str, length: int, head_dim: int, dtype, mesh: Mesh | None) -> str:
@@ -66,12 +69,14 @@ def make_attend(
     positions_BxT: jax.Array,
     segments_BxT: jax.Array,
     mesh: Mesh | None = None,
+    fused_gradients: bool = False,
     interpret: bool = False,
 ) -> Attend:
     """Returns causal self-attention within the segments of whole rows.
 
     `backend` is a result of `resolve_backend`. With a mesh, call it inside fsdp.over_rows on a
     device's own rows; if `tensor` splits the heads, each device runs the kernel on its own heads.
+    `fused_gradients` as in config.Compute; other backends than splash ignore it.
     `interpret` runs a Pallas kernel on any device, slowly.
     """
     if backend == "xla":
@@ -81,7 +86,8 @@ def make_attend(
     def kernel(q, k, v, segments_BxT):
         if backend == "cudnn":
             return _cudnn(q, k, v, segments_BxT, "cudnn")
-        run = {"splash": _splash, "flash": _flash, "blocks": _blocks}[backend]
+        splash = functools.partial(_splash, fused_gradients=fused_gradients)
+        run = {"splash": splash, "flash": _flash, "blocks": _blocks}[backend]
         return _run_padded(run, q, k, v, segments_BxT, interpret)
 
     def call(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK):
@@ -154,13 +160,22 @@ def _blocks(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT, interpret: bool) -> j
     return attend_in_blocks(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT)
 
 
-def _splash(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT, interpret: bool) -> jax.Array:
-    """Runs jax.experimental.pallas.ops.tpu.splash_attention, which skips fully masked blocks."""
+def _splash(
+    q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT, interpret: bool, fused_gradients: bool
+) -> jax.Array:
+    """Runs jax.experimental.pallas.ops.tpu.splash_attention, which skips fully masked blocks.
+
+    Gradients come from one kernel for the queries and one for keys and values, which both compute
+    the scores and their slopes again. With `fused_gradients` the second computes the queries' too,
+    a part for each block of keys, rounded to the dtype of the queries before XLA sums the parts.
+    """
     from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel as kernels
     from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask as masks
 
     T, H, K = q_BxTxHxK.shape[1:]
     block = next(size for size in _SPLASH_BLOCKS if T % size == 0)
+    fused = fused_gradients and _MOST_PARTS * block >= T
+    of_queries = None if fused else block
     kernel = kernels.make_splash_mha(
         masks.MultiHeadMask([masks.CausalMask((T, T))] * H),
         block_sizes=kernels.BlockSizes(
@@ -168,8 +183,9 @@ def _splash(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, segments_BxT, interpret: bool) -> j
             block_kv=block,
             block_q_dkv=block,
             block_kv_dkv=block,
-            block_q_dq=block,
-            block_kv_dq=block,
+            block_q_dq=of_queries,
+            block_kv_dq=of_queries,
+            use_fused_bwd_kernel=fused,
         ),
         head_shards=1,
         q_seq_shards=1,

@@ -168,7 +168,8 @@ class Decoder(nnx.Module):
             backend = resolve_backend(
                 self.compute.attention, tokens_BxT.shape[1], config.head_dim, dtype, mesh
             )
-            attend = make_attend(backend, positions_BxT, segment_ids_BxT, mesh)
+            fused = self.compute.fused_attention_gradients
+            attend = make_attend(backend, positions_BxT, segment_ids_BxT, mesh, fused)
         layer_graph, layer_params = nnx.split(self.layers)
         layer_params, separate = split_off(layer_params)
 

@@ -3,8 +3,10 @@
 Compares gradients with those of the plain JAX form. Kernels run in Pallas's interpret mode.
 """
 
+import collections
 import contextlib
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -102,6 +104,38 @@ def test_backends_agree(backend, H, G, K, cudnn_stand_in):
             # No gradient enters at padding, so none may leave.
             assert not np.asarray(ours)[~real].any()
             assert np.abs(np.asarray(ours)[real]).max() > 0.1
+
+
+@pytest.mark.parametrize(("H", "G", "K"), [(2, 2, 128), (4, 2, 64)])
+def test_one_splash_kernel_computes_all_gradients(H, G, K, monkeypatch):
+    """In rows of two blocks: the queries' gradient is a sum of two parts."""
+    monkeypatch.setattr(attention, "_SPLASH_BLOCKS", (128,))
+    q, k, v, segments, positions = example(H, G, K)
+
+    def gradients(backend, fused):
+        def weighted(q, k, v):
+            attend = make_attend(
+                backend, positions, segments, fused_gradients=fused, interpret=True
+            )
+            out = attend(q, k, v)
+            weights = jnp.sin(jnp.arange(out.size)).reshape(out.shape)
+            return jnp.sum(out * weights * (segments != 0)[..., None, None])
+
+        return jax.jit(jax.grad(weighted, (0, 1, 2)))
+
+    assert kernels_of(gradients("splash", True), q, k, v) == {"fwd": 1, "dkv": 1}
+    assert kernels_of(gradients("splash", False), q, k, v) == {"fwd": 1, "dq": 1, "dkv": 1}
+    plain = gradients("xla", False)(q, k, v)
+    for ours, reference in zip(gradients("splash", True)(q, k, v), plain, strict=True):
+        assert np.abs(ours - reference).max() < 2e-5
+
+
+def kernels_of(function, *arguments):
+    """How often each phase of splash attention is called."""
+    names = re.findall(
+        r"name=splash_mha\w*?_(fwd|dq|dkv)\w*", str(jax.make_jaxpr(function)(*arguments))
+    )
+    return dict(collections.Counter(names))
 
 
 def describe_h100():

@@ -191,3 +191,21 @@ def test_splash_attention_computes_the_blocks_that_no_query_hides(length):
     gradients = jax.grad(total, (0, 1, 2))
     # Beside the kernels, the sum of output x gradient of each query: less than 0.1 %.
     assert traced_flops(gradients, row, row, row) == pytest.approx(9 * product, rel=1e-3)
+
+
+@pytest.mark.parametrize(("length", "products"), [(512, 7), (2048, 7), (4096, 9)])
+def test_fused_gradients_compute_scores_and_their_slopes_once(length, products):
+    """Forward 2 products; gradients 5 (scores, slopes, and one each for q, k and v), apart 7."""
+    H, K, block = 2, 128, 512
+    positions_BxT = jnp.arange(length)[None]
+    segments_BxT = jnp.ones((1, length), jnp.int32)
+
+    def total(q, k, v):
+        attend = make_attend("splash", positions_BxT, segments_BxT, fused_gradients=True)
+        return jnp.sum(attend(q, k, v))
+
+    row = jax.ShapeDtypeStruct((1, length, H, K), jnp.bfloat16)
+    sides = length // block
+    product = 2 * block * block * K * H * (sides * (sides + 1) // 2)
+    found = traced_flops(jax.grad(total, (0, 1, 2)), row, row, row)
+    assert found == pytest.approx(products * product, rel=1e-3)
