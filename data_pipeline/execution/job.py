@@ -164,6 +164,7 @@ class SeriesJob(Job):
     """Calls the function `name` with one input after another in one process (`guest.series`).
 
     series: JSON of the list of inputs
+    plain:  whether the inputs are themselves JSON values, not tagged trees
     timed:  whether to return the CPU time of each call
     """
 
@@ -174,6 +175,7 @@ class SeriesJob(Job):
     seconds: tuple[float, ...]
     collect: str | None
     timed: bool = False
+    plain: bool = False
 
     def message(self) -> dict[str, Any]:
         return {
@@ -182,6 +184,7 @@ class SeriesJob(Job):
             "seconds": self.seconds,
             "collect": self.collect,
             "timed": self.timed,
+            "plain": self.plain,
         }
 
     def request(self, perturb: int = 0) -> bytes:
@@ -207,6 +210,7 @@ def series_job(
     *,
     collect: str | None = None,
     timed: bool = False,
+    plain: bool = False,
     **options: Any,
 ) -> SeriesJob:
     """Makes a job that calls the function `name` with one input after another in one process.
@@ -215,9 +219,10 @@ def series_job(
     seconds: CPU time limit of each call
     collect: see `guest.series.run`
     timed:   whether to return the CPU time of each call
+    plain:   whether `series` has the argument lists as JSON has them, untagged
     """
     inputs = series if isinstance(series, str) else json.dumps(series)
-    return SeriesJob(program, name, inputs, tuple(seconds), collect, timed, **options)
+    return SeriesJob(program, name, inputs, tuple(seconds), collect, timed, plain, **options)
 
 
 def expression_job(program: str, expression: str, **options: Any) -> ExpressionJob:

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import multiprocessing
 import signal
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import TypeVar
 from data_pipeline.errors import UserError
 
 _T = TypeVar("_T")
+_ORIGIN = ("__spec__", "__file__")  # by which `multiprocessing` finds the main module
 PATIENCE = 100_000
 """Items in a row without a new one after which a drawing ends: more than a minute's."""
 
@@ -56,7 +58,7 @@ def draw_chunks(draw: Callable[[int], Sequence[_T]], workers: int) -> Iterator[S
     """Yields draw(0), draw(1), …, computed in `workers` processes, until it is closed.
 
     One worker is this process.
-    draw: must be picklable, and depend on the number alone.
+    draw: must be picklable, not of the main module, and depend on the number alone.
     """
     if workers == 1:
         yield from map(draw, itertools.count())
@@ -65,7 +67,8 @@ def draw_chunks(draw: Callable[[int], Sequence[_T]], workers: int) -> Iterator[S
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
         numbers = itertools.count()
-        with _ignored_interrupts():  # the workers inherit it: Ctrl-C is for this process alone
+        # The workers inherit that Ctrl-C is for this process alone.
+        with _ignored_interrupts(), _hidden_main_module():
             pending = [pool.submit(draw, next(numbers)) for _ in range(2 * workers)]
         try:
             while True:
@@ -74,6 +77,20 @@ def draw_chunks(draw: Callable[[int], Sequence[_T]], workers: int) -> Iterator[S
                 yield chunk
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _hidden_main_module() -> Iterator[None]:
+    """Hides where the main module is, which each worker would import: for a command, with JAX."""
+    main = sys.modules["__main__"]
+    hidden = {name: getattr(main, name) for name in _ORIGIN if hasattr(main, name)}
+    for name in hidden:
+        setattr(main, name, None)
+    try:
+        yield
+    finally:
+        for name, value in hidden.items():
+            setattr(main, name, value)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,9 @@ import json
 
 import pytest
 
-from data_pipeline.execution.service import Sandbox
+from data_pipeline.execution.guest.values import encode
+from data_pipeline.execution.outcomes import Value
+from data_pipeline.execution.service import Sandbox, series_job
 from semcoder_jax.evaluation.benchmarks.data import DataError
 from semcoder_jax.evaluation.benchmarks.evalplus import EvalPlus, EvalPlusTask, read_tasks
 from semcoder_jax.evaluation.benchmarks.evalplus_oracles import EvalPlusOracle, mbpp_arguments
@@ -224,6 +226,33 @@ def test_arguments_that_json_cannot_spell():
     assert mbpp_arguments("Mbpp/124", [["1", "2j"]]) == [[1.0, 2j]]
     assert mbpp_arguments("Mbpp/615", [[[[1, 2], [3]]]]) == [[((1, 2), (3,))]]
     assert mbpp_arguments("Mbpp/1", [[[1]]]) == [[[1]]]
+
+
+def test_the_arguments_of_plain_tasks_are_those_of_json(shared_data):
+    for family, count in (("humaneval", 164), ("mbpp", 326)):
+        tasks = [t for t in read_tasks(family, shared_data / FILES[family]) if t.plain]
+        assert len(tasks) == count
+        for task in tasks:
+            for rows in (task.base, task.plus):
+                assert repr(json.loads(json.dumps(rows))) == repr(list(rows))
+
+
+def test_plain_arguments_arrive_as_tagged_ones_do(sandbox):
+    program = "def f(*values):\n    return repr(values)\n"
+    row = [
+        None,
+        True,
+        -0.0,
+        1e-320,
+        float("inf"),
+        2**70,
+        "\ud800\x00",
+        [["l", 1], ["f", "1"]],
+        {"a": {}},
+    ]
+    for series, plain in (([row], True), ([encode(row)], False)):
+        result = sandbox.run(series_job(program, "f", series, [1.0], plain=plain))
+        assert result.outcome == Value(["l", ["t", "value", repr(tuple(row))]])
 
 
 def test_samples_in_evalplus_form(tmp_path, sandbox, cache):

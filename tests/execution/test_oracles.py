@@ -108,7 +108,9 @@ def test_no_type_passes_for_another_in_a_digest(kind):
         assert series._encode_answer(long(made)) == series._encode_answer(long(ordinary))
 
 
-NUMBERS = st.integers(-3, 3) | st.sampled_from([-0.0, 0.5, 2**53, 2.0**53, 2**53 + 1, 10**400])
+NUMBERS = st.integers(-3, 3) | st.sampled_from(
+    [-0.0, 0.5, -5e-324, 2**49 - 1, -(2**49), 2**53, 2.0**53, 2**53 + 1, -(2**53) - 1, 10**400]
+)
 
 
 @settings(max_examples=30)

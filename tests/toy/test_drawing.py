@@ -11,6 +11,8 @@ import pytest
 from data_pipeline.toy import corpus, drawing
 from data_pipeline.toy.corpus import ToyProgram
 
+_REPOSITORY = Path(__file__).parents[2]
+
 
 def test_items_in_vain_are_counted_since_the_last_new_one(monkeypatch):
     monkeypatch.setattr(drawing, "PATIENCE", 3)
@@ -49,28 +51,51 @@ def test_a_corpus_that_lost_a_file_is_built_again(tmp_path):
 
 
 def test_ctrl_c_stops_a_drawing_without_a_word_of_its_workers(tmp_path):
-    """Sends SIGINT to the whole group, as a terminal does, while workers import the script."""
+    """Sends SIGINT to the whole group, as a terminal does, while workers start."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys, time\n"
+        "if '--multiprocessing-fork' in sys.orig_argv:\n"
+        "    print('starting', file=sys.stderr, flush=True)\n"
+        "    time.sleep(1)\n"
+    )
     script = tmp_path / "draw.py"
     script.write_text(
-        "import sys, time\n"
         "from data_pipeline.toy import corpus\n"
-        "if __name__ == '__mp_main__':\n"
-        "    print('importing', file=sys.stderr, flush=True)\n"
-        "    time.sleep(1)\n"
         "if __name__ == '__main__':\n"
         f"    corpus.build({str(tmp_path / 'corpus')!r}, functions=20_000)\n"
     )
     drawing_process = subprocess.Popen(
         [sys.executable, str(script)],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=os.environ | {"PYTHONPATH": f"{_REPOSITORY}{os.pathsep}{tmp_path}"},
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    while "importing" not in drawing_process.stderr.readline():
+    while "starting" not in drawing_process.stderr.readline():
         assert drawing_process.poll() is None
     os.killpg(drawing_process.pid, signal.SIGINT)
     said = drawing_process.communicate(timeout=60)[1]
     assert drawing_process.returncode == -signal.SIGINT
     assert said.count("Traceback") == 1 and "KeyboardInterrupt" in said  # of the script itself
+
+
+def test_workers_do_not_import_the_command(tmp_path):
+    """Those of a quickstart would import JAX, for seconds."""
+    script = tmp_path / "command.py"
+    script.write_text(
+        "print('imported', flush=True)\n"
+        "if __name__ == '__main__':\n"
+        "    from data_pipeline.toy.drawing import draw_chunks\n"
+        "    chunks = draw_chunks(str, 2)\n"
+        "    print(next(chunks), next(chunks))\n"
+        "    chunks.close()\n"
+        "    print(__spec__, __file__)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script],
+        env=os.environ | {"PYTHONPATH": str(_REPOSITORY)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr) == (f"imported\n0 1\nNone {script}\n", "")

@@ -4,11 +4,13 @@ If a file has no known checksum, the first download pins it: the checksum is wri
 file, and later downloads must match.
 """
 
+import contextlib
 import dataclasses
+import gc
 import hashlib
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -66,14 +68,27 @@ def read_rows(source: str | Path | Home, *, cache: str | Path | None = None) -> 
     lines = list(read_numbered_lines(path, raises=DataError))
     if not lines:
         raise DataError(f"{path}: no rows")
-    if lines[0][1].lstrip().startswith(b"["):
-        numbered = _read_list(path)
-    else:
-        numbered = tuple(
-            (f"{path}:{number}", parse_row(line, f"{path}:{number}", raises=DataError))
-            for number, line in lines
-        )
+    with _collector_paused():
+        if lines[0][1].lstrip().startswith(b"["):
+            numbered = _read_list(path)
+        else:
+            numbered = tuple(
+                (f"{path}:{number}", parse_row(line, f"{path}:{number}", raises=DataError))
+                for number, line in lines
+            )
     return DataFile(str(path), _sha256(path), numbered)
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Pauses the garbage collector, which would visit each list of the rows again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _read_list(path: Path) -> tuple[tuple[str, Mapping[str, Any]], ...]:

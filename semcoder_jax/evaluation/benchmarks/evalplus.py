@@ -26,6 +26,7 @@ from semcoder_jax.evaluation.benchmarks.evalplus_oracles import (
     NOT_NONE,
     SETS,
     EvalPlusOracle,
+    has_json_arguments,
     mbpp_arguments,
 )
 from semcoder_jax.evaluation.benchmarks.expected import (
@@ -69,7 +70,11 @@ _TELLING = 10.0  # CPU seconds to encode large results
 
 @dataclasses.dataclass(frozen=True)
 class EvalPlusTask:
-    """Holds a row. base, plus: argument lists; tolerance: "atol" of the row."""
+    """Holds a row.
+
+    base, plus: argument lists; tolerance: "atol" of the row; plain: whether the arguments are as
+    JSON has them, so that the sandbox can take them untagged.
+    """
 
     id: str
     prompt: str
@@ -78,6 +83,7 @@ class EvalPlusTask:
     base: tuple[Any, ...]
     plus: tuple[Any, ...]
     tolerance: float
+    plain: bool = False
 
     @property
     def reference(self) -> str:
@@ -241,11 +247,19 @@ class EvalPlus(JudgingMixin):
             memory_bytes=_MEMORY,
             answer_bytes=64 << 20,
         )
-        inputs, collect = self._suite(id, part).inputs, self._collect(task)
+        suite = self._suite(id, part)
         if judging.has_numpy(program):
-            program = with_plain_results(program, task.entry, collects=collect is not None)
+            program = with_plain_results(program, task.entry, collects=suite.collect is not None)
         return judging.run(
-            series_job(program, task.entry, inputs, seconds, collect=collect, limits=limits)
+            series_job(
+                program,
+                task.entry,
+                suite.inputs,
+                seconds,
+                collect=suite.collect,
+                plain=suite.plain,
+                limits=limits,
+            )
         )
 
     def _expect(self, id: str, judging: Judging) -> tuple[Expected, Expected]:
@@ -301,9 +315,9 @@ class EvalPlus(JudgingMixin):
         if (id, part) not in self._suite_of:
             task = self.tasks[id]
             rows = task.plus if part else task.base
-            inputs = json.dumps([encode(row) for row in rows])
+            inputs = json.dumps(rows if task.plain else [encode(row) for row in rows])
             self._suite_of[id, part] = Suite(
-                task.reference, task.entry, inputs, len(rows), self._collect(task)
+                task.reference, task.entry, inputs, len(rows), self._collect(task), task.plain
             )
         return self._suite_of[id, part]
 
@@ -414,6 +428,7 @@ def read_tasks(
                 [] if row.get("plus_input") == {} else field(where, row, "plus_input", list),
             ),
             float(tolerance),
+            family != "mbpp" or has_json_arguments(id),
         )
     return tuple(tasks.values())
 
@@ -422,10 +437,10 @@ def _inputs(family: str, where: str, id: str, rows: list[Any]) -> tuple[Any, ...
     try:
         if family == "mbpp":
             rows = mbpp_arguments(id, rows)
-        for row in rows:
-            if not isinstance(row, list):
-                raise TypeError("an input is a list of arguments")
-            encode(row)  # raises if JSON cannot represent the row
+            for row in () if has_json_arguments(id) else rows:
+                encode(row)  # raises if JSON cannot represent it
+        if not all(isinstance(row, list) for row in rows):
+            raise TypeError("an input is a list of arguments")
     except (TypeError, ValueError, IndexError, AttributeError, TooLarge) as error:
         raise DataError(f"{where}: inputs that the task {id} cannot take ({error})") from error
     return tuple(rows)

@@ -188,6 +188,11 @@ def mbpp_arguments(task: str, rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
     return [list(shape(row)) for row in rows]
 
 
+def has_json_arguments(task: str) -> bool:
+    """Whether `mbpp_arguments` leaves the inputs of a task as JSON has them."""
+    return int(task.rpartition("/")[2]) not in _SHAPE_OF
+
+
 def _tuples(row):
     return [tuple(value) for value in row]
 

@@ -19,7 +19,7 @@ from data_pipeline.files import FileError, write_json
 from semcoder_jax.cache import cache_folder
 from semcoder_jax.evaluation.benchmarks.data import DataError
 
-_VERSION = 3  # of the cache files, and of the digests of `execution.series`
+_VERSION = 4  # of the cache files, and of the digests of `execution.series`
 _SECONDS = 60.0  # CPU time of one call of a reference
 LIMITS = Limits(
     cpu_seconds=600.0, wall_seconds=1200.0, memory_bytes=2 << 30, answer_bytes=256 << 20
@@ -30,8 +30,8 @@ LIMITS = Limits(
 class Suite:
     """A function and the inputs to call it on.
 
-    inputs: JSON of the argument lists as tagged trees, which takes a tenth of the trees' memory;
-    number: how many they are; collect: see `execution.series`.
+    inputs: JSON of the argument lists as tagged trees (plain: as they are), which takes a tenth of
+    the trees' memory; number: how many they are; collect: see `execution.series`.
     """
 
     program: str
@@ -39,11 +39,12 @@ class Suite:
     inputs: str = dataclasses.field(repr=False)
     number: int
     collect: str | None = None
+    plain: bool = False
 
     @functools.cached_property
     def key(self) -> str:
         """Names the cache file; of all that decides the results."""
-        content = json.dumps([_VERSION, self.program, self.entry, self.collect])
+        content = json.dumps([_VERSION, self.program, self.entry, self.collect, self.plain])
         return hashlib.sha256(f"{content}{self.inputs}".encode()).hexdigest()
 
 
@@ -96,6 +97,7 @@ def _compute(name: str, suite: Suite, run: Callable[[Job], Result], folder: Path
         seconds,
         collect=suite.collect,
         timed=True,
+        plain=suite.plain,
         limits=LIMITS,
     )
     result = run(job)
