@@ -63,6 +63,12 @@ def split(text):
     left, right = text.split(".")
     return right + left
 """,
+    "drop": """\
+def drop(stock):
+    kept = dict(stock)
+    del kept["b"]
+    return kept
+""",
     "pairs": """\
 def pairs(stock):
     items = iter(stock.items())
@@ -111,6 +117,8 @@ DEDUCED = (
     ("turn('Kay zBK')", 'The output has two words: `"Kay"` and `"zBK"`.', F),
     ("turn('Kay zBK')", 'This input will split into the words `["Kay", "zBK"]`, where the second'
      ' word will be reversed to form `"KBz"`.', T),
+    ("drop({'a': 1, 'b': 2})", 'After processing, the dictionary must only contain the key `"a"`'
+     " with the value `1`.", U),
     ("pairs({'a': 1, 'b': 2})", 'The dictionary must contain at least the keys `"a"` and `"b"` with'
      " corresponding values `1` and `2`, respectively.", T),
     ("pairs({'a': 1, 'b': 2})", 'The dictionary must contain at least the keys `"a"` and `"b"` with'

@@ -506,7 +506,7 @@ class _Lines:
 
 
 _TAIL_OF_VALUE = re.compile(r"(?P<verb>has|contains) (?P<rest>(?!been\b).+)")
-_PASSED = re.compile(r"\b(?:output|result|returned|list after|string after)\b")
+_PASSED = re.compile(r"\b(?:after|output|result|returned|list after|string after)\b")
 _AT_PLACE = re.compile(
     r"\b(?:element|character|word|item|letter|digit|key|value)\b[^`]*(?:`\w+`[^`]*)?\bmust (?:have"
     r" been|be) (?:`|\"|'|-?\d)", re.I,

@@ -110,9 +110,9 @@ class Properties:
             good = any(held for held, _ in found)
             return [JudgedClaim("answer", text[:80], CONFIRMED, None)] if good else None
         if len({held for held, _ in found}) != 1:
-            found = [(held, one) for held, one in found if not one.of_output]
+            found = [(held, one) for held, one in found if held and not one.of_output]
             if len(found) != 1 or not re.search(r"\b(?:must|should|needs? to|has to)\b", text):
-                return None  # "the string must …" is said of the input
+                return None  # "the string must …" may be said of the input
         held, one = found[0]
         truth = f"the output is {self.witness.goal}" if one.of_output else self.witness.shown
         return [JudgedClaim("answer", text[:80], CONFIRMED if held else CONTRADICTED, truth)]
