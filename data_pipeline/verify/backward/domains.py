@@ -74,7 +74,7 @@ class Domains:
 
         def lacks(trial: Trial) -> bool:
             said = Properties(trial).read(text, choice=False)
-            return bool(said) and any(one.verdict != CONFIRMED for one in said)
+            return bool(said) and any(one.verdict != CONFIRMED for one in said or ())
 
         free = self.trials.fitting([], lacks, most=4)
         if any(one.ended for one in free) or (len(free) < 2 and not _OF_TYPE.search(text)):
