@@ -105,7 +105,7 @@ def told_calls(run: Replay, monologue: str) -> list[str]:
                 proposals.read(section, line)
             if section.startswith(GENERAL):
                 read_general(run, line, goal, calls.setdefault)
-    return list(calls)
+    return list(calls | dict.fromkeys(rule_calls(run, lines)))
 
 
 class _MonologueJudge:

@@ -4,6 +4,9 @@
   `goal`, `plain` and `wording`; `witness` is the input that the answer names, and its run
 - `general`, with `behaviour`, `invariants` and `trials`: what the function is said to do with any
   input, tried on some
+- `contents` tests what texts are made of, `listed_parts` the parts of a value that a line lists
+- `instances`: inputs that a sentence writes out; `domains`: which inputs the function takes;
+  `explanations`: what a conclusion says the run comes to
 - `proposals`, with `turns`: inputs that a text tries out, and what it tells of their runs
 - `faults`: what a sentence presupposes falsely
 """

@@ -9,12 +9,12 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from data_pipeline.source.literals import LiteralError, same_value
+from data_pipeline.source.literals import LiteralError, parse_literal, same_value
 from data_pipeline.verify.adjectives import Predicate
 from data_pipeline.verify.backward.examples import RunCall
 from data_pipeline.verify.backward.invariants import Invariants
 from data_pipeline.verify.backward.nouns import ATOM, ITEM
-from data_pipeline.verify.backward.plain import lowered
+from data_pipeline.verify.backward.plain import lowered, without_glosses
 from data_pipeline.verify.backward.properties import Properties
 from data_pipeline.verify.backward.trials import Trial, Trials, definition_of
 from data_pipeline.verify.backward.witness import Witness
@@ -45,10 +45,13 @@ _OTHERWISE = re.compile(rf"(?:otherwise|else|if (?:it is |it's |they are |it doe
 _PLAIN = re.compile(rf"{_RETURNS.format('a')}|{_OUTPUT_IS.format('b')}")
 _OF_OUTPUT = re.compile(
     r"the (?:final )?(?:output|result|returned)(?: (?:string|list|dictionary|tuple|number|value))?"
-    r"(?: of the function)? .+"
+    r"(?: of the function)? .+|the (?:length|number of \w+|first \w+|last \w+) (?:of|in) the"
+    r" (?:final"
+    r" )?(?:output|result|returned|resulting) .+"
 )
 _ASIDE = re.compile(
-    r"^\((?:i\.e\.|which|meaning|e\.g\.)[^`\"']*\)|\s\((?:i\.e\.|meaning|e\.g\.)[^)]*\)"
+    r"^\((?:i\.e\.|which|meaning|e\.g\.)[^`\"']*\)"
+    r"|\s\((?:i\.e\.|meaning|e\.g\.)(?:[^)`]|`[^`]*`)*\)"
 )
 _REASON = re.compile(
     r",? (?:because|since|as (?=the|it|there|no)|so that|due to|which means|meaning|regardless"
@@ -73,6 +76,16 @@ _UNSAID = re.compile(
 _WHICH_WILL = re.compile(
     rf"an? (?P<adjective>[\w-]+) (?P<x>{ATOM}), which (?:will|would) (?:also )?return (?P<told>.+)"
 )
+_SUCH_INPUT = re.compile(
+    r"(?:any|an?|all|every|each) (?:input )?(?P<kind>string|list|text|number|dictionary|integer)s?"
+    r" (?:that|which) (?P<when>.+?) (?P<says>(?:will|would)(?: also| always| directly)? return .+)"
+)
+_IDLE_LOOP = re.compile(
+    r", the (?:while |for |`while` |`for` )?loop (?:will not|does not|won't|doesn't) (?:execute|run"
+    r"|be entered|start)(?: at all)?,? (?:and|so) (?=the function|it )"
+)
+_ASSUMED = re.compile(r"^if we (?:assume|suppose|say) (?:that )?")
+_OR_IF = re.compile(r"(?P<head>[^,]+?),? (?:if|when) (?P<a>.+?),? or (?:if|when) (?P<b>.+)")
 _OF_LOCAL = re.compile(r"(?:if|when) (?P<when>.+?), (?:then )?(?P<rest>.+)")
 _LOCAL = re.compile(
     r"`(?P<x>\w+)` (?:will (?:also )?be|is|becomes|would be) (?:also )?(?P<what>[^,;.]+?)"
@@ -84,7 +97,7 @@ _KEEPS = re.compile(
     r" (?P<when>.+)|(?:if|when) (?P<when2>.+), the (?:original |input |output )*(?:string|text)"
     r" (?:remains|stays|is left|will remain) (?:unchanged|the same|as it is)"
 )
-_ALWAYS = re.compile(r"\b(?:will|always|would)\b|^(?:the function|it)\b")
+_ALWAYS = re.compile(r"\b(?:will|always|would|never|must not)\b|^(?:the function|it)\b")
 _CONDITIONAL = re.compile(r"\b(?:if|when|whenever|unless|otherwise|(?<!except )for)\b")
 _ANY = re.compile(
     rf"(?:any|an?|at least one) (?P<item>{ITEM})(?: (?:in|of)"
@@ -97,8 +110,10 @@ _AT_START = re.compile(
 )
 _WHERE = re.compile(
     r"the (?:final )?(?:output|result) (?:will (?:always )?be|is(?: always)?) an? (?:new )?"
-    r"(?:string|list|dictionary|tuple|text)(?: of \w+)?,? (?:where|in which) (?P<what>the .+?)"
-    r" (?P<verb>is|are|has|have|starts|ends) (?P<rest>.+)"
+    r"(?:string|list|dictionary|tuple|text)(?: of \w+)?,? (?:where|in which) (?P<what>(?:the|each"
+    r"|every|all) .+?) (?P<verb>is|are|has|have|starts|ends) (?P<rest>.+?)(?P<more>,? and all"
+    r" values"
+    r" are .+)?"
 )
 
 
@@ -119,7 +134,12 @@ class Behaviour:
             return None
 
     def _read(self, sentence: str) -> list[JudgedClaim] | None:
-        text = lowered(mark_code(_ASIDE.sub("", sentence))).strip(" .:;-*")
+        text = lowered(mark_code(_ASIDE.sub("", sentence)))
+        text = without_glosses(text).strip(" .:;-*")
+        text = _ASSUMED.sub("if ", text)
+        text = _IDLE_LOOP.sub(", ", text)
+        if match := _SUCH_INPUT.fullmatch(text):
+            text = f"if the input {match['kind']} {match['when']}, it {match['says']}"
         head, _, rest = text.partition("; ")
         if not rest:
             head, _, rest = text.partition(", otherwise")
@@ -152,8 +172,20 @@ class Behaviour:
             return self._only_if(text, match)
         if locals_told := self._locals(text):
             return locals_told
+        if split := self._split(text):
+            found = [self._conditional(one) for one in split]
+            known = [one for one in found if one is not None]
+            wrong = [one for one in known if any(c.verdict != CONFIRMED for c in one)]
+            if wrong or len(known) < len(found):
+                return wrong[0] if wrong else None
+            return [claim for one in known for claim in one]
         cases = self._cases(text)
         return None if cases is None else self._judge(text, *cases)
+
+    def _split(self, text: str) -> list[str]:
+        """Returns the rules of "it returns X if A or if B", one for each case."""
+        match = _OR_IF.fullmatch(text)
+        return [f"{match['head']} if {match[name]}" for name in ("a", "b")] if match else []
 
     def _locals(self, text: str) -> list[JudgedClaim] | None:
         """Contradicts "if …, `left` will be empty" by what `left` is first set to.
@@ -230,6 +262,7 @@ class Behaviour:
         """Returns the test of a trial that "the original text unchanged", "`-1`" states."""
         text = _REASON.sub("", told).strip(" ,")
         plain = _UNCHANGED.sub("", text).strip(" ,")
+        plain = re.sub(r"^(an empty \w+) `\w+`$", r"\1", plain)
         if plain != text and re.fullmatch(r"the (?:string|list|array|text|dictionary)", plain):
             plain = f"the input {plain[4:]}"
         if not plain or _UNSAID.search(plain):
@@ -244,10 +277,17 @@ class Behaviour:
 
     def _expected(self, trial: Trial, plain: str) -> Predicate | None:
         properties = Properties(trial)
+        plain = re.sub(r"^(?:exactly )?the same as (?=the (?:input|original))", "", plain)
         given = _GIVEN_BACK.fullmatch(plain)
         if plain == "it" or (given and not given["name"]):
             phrase = f"the {given['kind'] or 'input'}" if given else "it"
             found = [one for one in properties.nouns.meanings(phrase) if not one.of_output]
+            if not found and phrase in ("the input", "it"):
+                alike = [  # of several arguments, the only one of the output's type
+                    f"`{name}`" for name, text in trial.arguments.items()
+                    if type(parse_literal(text)) is type(trial.value)
+                ]  # fmt: skip
+                found = properties.nouns.meanings(alike[0]) if len(alike) == 1 else []
             if len(found) != 1:
                 return None
             value = found[0].values[0]
@@ -311,8 +351,11 @@ class Behaviour:
         if own.ended and self.trials.witness.misses_goal and not _ALWAYS.search(text):
             return None
         if match := _WHERE.fullmatch(text):
-            text = f"{match['what']} of the output {match['verb']} {match['rest']}"
-            return self.trials.everywhere(text, lambda trial: self._says(trial, text), [])
+            of = " of the output" if match["what"].startswith("the ") else ""
+            text = f"{match['what']}{of} {match['verb']} {match['rest']}"
+            if match["more"] and not of:
+                return self._all_of([text, f"{match['more'].strip(', ')[4:]}"])
+            return self._everywhere(text)
         if match := _PLAIN.fullmatch(text):
             told = _told(match)
             if re.fullmatch(rf"(?:the \w+ )?{ATOM}", told) and "always" not in text:
@@ -322,7 +365,21 @@ class Behaviour:
             return tried or self._on_the_way(text, told)
         if not _OF_OUTPUT.fullmatch(text) or re.search(ATOM, text):
             return None
-        return self.trials.everywhere(text, lambda trial: self._says(trial, text), [])
+        return self._everywhere(text)
+
+    def _all_of(self, texts: list[str]) -> list[JudgedClaim] | None:
+        """Judges several statements on every output; all must be decided unless one is false."""
+        found = [self._everywhere(text) for text in texts]
+        wrong = [one for one in found if one and one[0].verdict != CONFIRMED]
+        if wrong or None in found:
+            return wrong[0] if wrong else None
+        return [claim for one in found for claim in one or ()]
+
+    def _everywhere(self, text: str) -> list[JudgedClaim] | None:
+        said = _REASON.sub("", text)
+        return self.trials.everywhere(
+            text, lambda trial: self._says(trial, said), [], refutable=True
+        )
 
     def _says(self, trial: Trial, text: str) -> bool | None:
         """Tells whether a statement on the output holds for a trial; None if that is unknown."""

@@ -33,9 +33,10 @@ _PATTERNS = {
     r"|while )?loop (?:that )?(?:will )?(?:continues?|runs?|goes on|repeats?|iterates?"
     r"|keeps running) )(?P<how>as long as|while|until) (?P<when>.+)",
     "maps": rf"(?:the )?(?:key |character )?{_X} (?:maps to|is mapped to|->|→) (?P<y>{ATOM})",
-    "part": rf"{_X}:? (?:is |which is )?(?:the )?(?:part|portion|substring) of (?:the (?:\w+ )?"
-    rf"string|(?:the )?(?P<z>{ATOM})) (?P<side>before|after) the (?P<nth>first|last)"
-    rf" (?:occurrence of )?(?:the )?(?P<y>{ATOM})",
+    "part": rf"{_X}:? (?:is |which is )?(?:the )?(?:part|portion|substring)(?: of (?:the (?:\w+ )?"
+    rf"string|(?:the )?(?P<z>{ATOM})))? (?P<side>before|after) the (?P<nth>first|last)"
+    rf" (?:occurrence of )?(?:the )?(?:separator |delimiter |character |substring )?(?P<y>{ATOM})",
+    "mark": rf"{_X}:? (?:is )?the (?:(?:separator|delimiter|character) )?(?P<y>{ATOM})(?: itself)?",
     "breaks": r"(?:the )?loop (?:will )?(?:breaks?|stops?|ends?|terminates?|exits?) (?:when|if"
     r"|once) (?P<when>.+)",
     "changed": rf"the argument {_X} is changed in place",
@@ -57,6 +58,7 @@ _PATTERNS = {
 }
 _READ = {name: re.compile(pattern, re.I) for name, pattern in _PATTERNS.items()}
 _ASIDE = re.compile(r" \([^()`]*\)")
+_SHOWN_BEHIND = re.compile(r"^(the .+) \((`\w+\[\d\]`)\)$", re.I)
 _NO_LONGER = re.compile(r"\bno longer (\w+?)s\b(?= with| in|$)")
 
 
@@ -73,7 +75,7 @@ class CodeLines:
         """
         parts = marked.split("`")
         parts[::2] = [_ASIDE.sub("", part) for part in parts[::2]]
-        marked = "`".join(parts)
+        marked = _SHOWN_BEHIND.sub(r"\2: \1", "`".join(parts))
         for name, pattern in _READ.items():
             if match := pattern.fullmatch(marked):
                 try:
@@ -154,6 +156,10 @@ class CodeLines:
 
     def _part(self, match: re.Match[str]) -> bool | None:
         """ "`left`: the part of the string before the first `sep`", by the values of the run."""
+        if (cut := self._cut(match["x"])) is not None:
+            side = 0 if match["side"] == "before" else 2
+            nth = "partition" if match["nth"] == "first" else "rpartition"
+            return cut == (nth, side, _plain_code(match["y"]))
         name, witness = match["x"].strip("`"), Witness(self.run, None)
         texts = [one for one in self.run.history(0, name)[1] if one is not None]
         owners = {
@@ -168,6 +174,27 @@ class CodeLines:
         parts = whole.partition(mark) if match["nth"] == "first" else whole.rpartition(mark)
         real = parts[0 if match["side"] == "before" else 2]
         return same_value(parse_literal(texts[-1]), real) if parts[1] else None
+
+    def _mark(self, match: re.Match[str]) -> bool | None:
+        """ "`sep`: the separator "|"" of what `partition` gives."""
+        cut = self._cut(match["x"])
+        return None if cut is None else cut[1:] == (1, _plain_code(match["y"]))
+
+    def _cut(self, atom: str) -> tuple[str, int, str] | None:
+        """Returns (method, index, code of the mark) of a name, or `s[0]`, that a partition sets."""
+        told = atom.strip("`")
+        for node in self._nodes(ast.Assign):
+            match node.value:
+                case ast.Call(
+                    func=ast.Attribute(attr="partition" | "rpartition" as how), args=[mark]
+                ):
+                    target = node.targets[0]
+                    names = [ast.unparse(one) for one in getattr(target, "elts", ())]
+                    if not names:
+                        names = [f"{ast.unparse(target)}[{i}]" for i in range(3)]
+                    if told in names:
+                        return how, names.index(told), ast.unparse(mark)
+        return None
 
     def _breaks(self, match: re.Match[str]) -> bool | None:
         """The test before the only `break` is what a sentence says, whenever it is made."""

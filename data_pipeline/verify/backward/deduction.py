@@ -8,15 +8,20 @@ alternative is judged by its own run, if the caller can supply it.
 import dataclasses
 import re
 
+from data_pipeline.source.literals import parse_literal
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.answer import literal_of
 from data_pipeline.verify.backward.behaviour import Behaviour, sentences_of
 from data_pipeline.verify.backward.choices import Choices
+from data_pipeline.verify.backward.domains import Domains
 from data_pipeline.verify.backward.examples import Examples, RunCall
+from data_pipeline.verify.backward.explanations import Explanations
 from data_pipeline.verify.backward.faults import Faults
+from data_pipeline.verify.backward.instances import Instances
+from data_pipeline.verify.backward.plain import plain_statement
 from data_pipeline.verify.backward.properties import Properties
 from data_pipeline.verify.backward.run import RunLines
-from data_pipeline.verify.backward.trials import Trials
+from data_pipeline.verify.backward.trials import Trial, Trials
 from data_pipeline.verify.backward.witness import Witness
 from data_pipeline.verify.backward.wording import (
     ASIDE,
@@ -90,23 +95,31 @@ def read_backward(
     witness = Witness(run, goal)
     reader, told = _Lines(witness, run_call), RunLines(run, witness)
     behaviour, choices = Behaviour(witness, run_call), Choices(witness)
-    faults = Faults(run, witness)
+    domains = Domains(behaviour.trials)
+    faults, explanations = Faults(run, witness), Explanations(run, witness)
     claims: list[JudgedClaim] = []
     unread: list[str] = []
     for number, sentence in enumerate(sentences_of(text)):
         restated = number == 0 and "output constraint" in line.lower()
         claims += faults.find(_MEANING.split(sentence, maxsplit=1)[-1] if restated else sentence)
+        if "conclusion" in section:
+            claims += explanations.find(sentence)
         if whole := told.read(sentence) or choices.read(sentence):
             claims += whole
             continue
-        if not restated and (whole := behaviour.read(sentence)):
+        if whole := reader.instances.read(sentence):
+            claims += whole
+            continue
+        if not restated and (whole := behaviour.read(sentence) or domains.read(sentence)):
             claims += whole
             continue
         reader.begin(sentence)
+        sentence = _WHY.sub(r" because \1", sentence)
         for piece in split_statements(mark_code(sentence, values=False)):
             found = told.read(piece)
             found = _at_its_time(piece, reader.read(piece), witness) if found is None else found
             found = _described(run, piece) if found is None else found
+            found = explanations.told(piece) if found is None else found
             if found is None:
                 unread.append(piece)
             else:
@@ -119,6 +132,7 @@ def read_backward(
     return Reading(tuple(claims), tuple(unread))
 
 
+_WHY = re.compile(r",? \((?:since|because) ((?:[^()`]|`[^`]*`)*)\)")
 _MEANING = re.compile(
     r"^.*?,? (?:which|this) (?:means|indicates|implies|suggests)(?: that)? |^.*?, (?:meaning"
     r"|indicating|implying)(?: that)? |^.*$", re.I,
@@ -162,6 +176,7 @@ class _Lines:
     def __post_init__(self) -> None:
         self.properties = Properties(self.witness)
         self.examples = Examples(self.witness, self.run_call)
+        self.instances = Instances(self.witness, self.run_call)
         self.trials = Trials(self.witness, self.run_call)
 
     def begin(self, sentence: str) -> None:
@@ -188,6 +203,8 @@ class _Lines:
             return self._supposed(piece)
         if self.assumed:
             return self.examples.under(self.assumed, piece)
+        if (tail := _TAIL_OF_VALUE.fullmatch(piece)) and self.mentioned:
+            return self._said_of_mentioned(piece, tail)
         readers = (
             self.examples.read, self._assignments, self._equation, self._whole_input, self._members,
             self._values_of_keys, self._part, self._length, self._constraint,
@@ -197,8 +214,24 @@ class _Lines:
             claims = read(piece, choice)
             if claims is not None:
                 held = read == self._members and claims and claims[0].verdict == CONFIRMED
+                if read == self.properties.read and (refuted := self._unneeded(piece, claims)):
+                    return refuted
                 return claims if held else self._without_witness(piece, claims)
         return [] if self._states_nothing(piece) else None
+
+    def _said_of_mentioned(self, piece: str, tail: re.Match[str]) -> list[JudgedClaim] | None:
+        """Judges "has a length of 9", said after "…, which" of the value before it."""
+        value = literal_of(self.mentioned)
+        text = plain_statement(tail["rest"])
+        verb = "has" if tail["verb"] == "has" else "contain"
+        holds = self.properties.predicate(verb, text)
+        if holds is None or value is None:
+            return None
+        try:
+            held = holds(parse_literal(value))
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError, Unknown):
+            return None
+        return [_claim(piece[:80], CONFIRMED if held else CONTRADICTED, f"it is {value}")]
 
     def _without_witness(self, piece: str, claims: list[JudgedClaim]) -> list[JudgedClaim] | None:
         """Takes back what a call that misses the goal can say nothing about: a necessity."""
@@ -223,6 +256,26 @@ class _Lines:
             truth = f"{other.call_of(other.arguments)} returns it too"
             return [_claim(claim.text, CONTRADICTED, truth) for claim in claims]
         return None
+
+    def _unneeded(self, piece: str, claims: list[JudgedClaim]) -> list[JudgedClaim] | None:
+        """Contradicts "`text` must contain a digit" if a text without one gives the output too."""
+        if self.witness.misses_goal or not NECESSITY.search(piece) or not claims:
+            return None
+        if any(claim.verdict != CONFIRMED for claim in claims) or _PASSED.search(piece):
+            return None
+        if set(re.findall(r"`(\w+)`", piece)) & (
+            self.witness.run.names - set(self.witness.arguments)
+        ):
+            return None  # a variable, of which no other input tells
+
+        def holds(trial: Trial) -> bool | None:
+            told = Properties(trial).read(piece, choice=False)
+            return None if not told else all(one.verdict == CONFIRMED for one in told)
+
+        other = self.trials.without(holds)
+        if other is None:
+            return None
+        return [_claim(piece[:80], CONTRADICTED, f"{other.call_of(other.arguments)} does too")]
 
     def _supposed(self, piece: str) -> list[JudgedClaim] | None:
         """Reads "if `text` is empty, …"; judges the rest only if that holds for the witness."""
@@ -452,6 +505,8 @@ class _Lines:
         return [self._held(piece, holds, subject)]
 
 
+_TAIL_OF_VALUE = re.compile(r"(?P<verb>has|contains) (?P<rest>(?!been\b).+)")
+_PASSED = re.compile(r"\b(?:after|output|result|returned|list after|string after)\b")
 _AT_PLACE = re.compile(
     r"\b(?:element|character|word|item|letter|digit|key|value)\b[^`]*(?:`\w+`[^`]*)?\bmust (?:have"
     r" been|be) (?:`|\"|'|-?\d)", re.I,

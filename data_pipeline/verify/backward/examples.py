@@ -94,7 +94,7 @@ _TAKEN = re.compile(  # "if we take …, it returns the desired output"
 )  # fmt: skip
 _COULD_BE = re.compile(
     r"\b(?:the|an?|valid|possible) (?:input|example)s?(?: string| list)? (?:could|can|might|may)"
-    rf"(?: also)? be (?:something )?(?:like )?(?:the \w+ )?({ATOM})", re.I,
+    rf"(?: also)? (?:be|have been) (?:something )?(?:like )?(?:the \w+ )?({ATOM})", re.I,
 )  # fmt: skip
 _CHOICE = re.compile(
     r"\bwe (?:can|could|need to|should|must) (?:use|choose|take|construct|create|build|provide|set"
@@ -295,7 +295,9 @@ class Examples:
 
 
 def _assigned(atom: str) -> str | None:
-    """Returns the literal of `[1]` or of `xs = [1]`, None for other code."""
+    """Returns the literal of `[1]`, of `xs = [1]` or of `.`, None for other code."""
+    if re.fullmatch(r"`[^\w\s`'\"]`", atom):
+        return repr(atom[1])
     return literal_of(re.sub(r"^`\w+ ?= ?(?!=)", "`", atom))
 
 

@@ -81,6 +81,9 @@ _VARIABLE = re.compile(
     r" (?:must|has to|needs to|should|will|is|was)(?: (?:have been|be|also|then|equal|equal to"
     rf"|initially|exactly))* {_LITERAL}(?!\w| ?[+*/%]|\()"
 )
+_ITEM_OF_VARIABLE = re.compile(
+    rf"`(?P<x>\w+)\[(?P<at>-?\d+)\]` (?:must (?:also )?be|has to be|is) {_LITERAL}"
+)
 _SPLIT = re.compile(
     r"\b(?P<side>before|after) the (?P<which>first|last) (?:occurrence of )?(?P<mark>`[^`]+`"
     rf"|{'|'.join(MARKS)})\)? (?:is|must be) {_LITERAL}"
@@ -103,6 +106,13 @@ _REVERSES = re.compile(
 _POOLS: "weakref.WeakKeyDictionary[Replay, Pool]" = weakref.WeakKeyDictionary()
 
 
+def pool_of(run: Replay) -> Pool:
+    """Returns all values that a run computes."""
+    if run not in _POOLS:
+        _POOLS[run] = Pools(run).everything
+    return _POOLS[run]
+
+
 class Faults:
     """Finds false presuppositions about one witness and its run."""
 
@@ -120,7 +130,7 @@ class Faults:
         if not general and not _OTHER_INPUT.search(words):
             finders += [self._beside, self._missing_in_input]
         if not general and not _SUPPOSED.search(words):
-            finders += [self._turned, self._popped, self._never, self._split]
+            finders += [self._turned, self._popped, self._never, self._never_item, self._split]
         if not general:
             finders += [self._reasons, self._counts]
         if not _DENIED.search(words) and not _OTHER_INPUT.search(words):
@@ -189,9 +199,7 @@ class Faults:
 
     @property
     def _pool(self) -> Pool:
-        if self.run not in _POOLS:
-            _POOLS[self.run] = Pools(self.run).everything
-        return _POOLS[self.run]
+        return pool_of(self.run)
 
     def _makes(self, atom: str) -> bool | None:
         """Tells whether the run ever has a value; None for code, and for numbers it may count."""
@@ -238,6 +246,18 @@ class Faults:
             known = known and type(_parsed(told)) in {type(_parsed(one)) for one in held}
             if known and all(compare(told, one) == CONTRADICTED for one in held):
                 yield _false(match[0], f"`{name}` is {held[-1]}")
+
+    def _never_item(self, text: str) -> Iterator[JudgedClaim]:
+        """ "`parts[1]` must be `"a"`" of a variable whose item never is."""
+        for match in _ITEM_OF_VARIABLE.finditer(text):
+            name, told = match["x"], _parsed(literal_of(match["told"]))
+            if name not in self.run.names or name in self.witness.arguments:
+                continue
+            held = [_parsed(one) for one in self.run.history(0, name)[1] if one is not None]
+            items = [one[int(match["at"])] for one in held]
+            known = items and told is not None and not self.run.trace.truncated
+            if known and all(type(one) is type(told) and one != told for one in items):
+                yield _false(match[0], f"it is {items[-1]!r}")
 
     def _split(self, text: str) -> Iterator[JudgedClaim]:
         """ "The part before the last dot is `"a"`" of the only text among the arguments."""

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.backward.behaviour import Behaviour, sentences_of
 from data_pipeline.verify.backward.code import CodeLines
+from data_pipeline.verify.backward.domains import Domains
 from data_pipeline.verify.backward.examples import RunCall
 from data_pipeline.verify.backward.faults import Faults
 from data_pipeline.verify.backward.properties import Properties
+from data_pipeline.verify.backward.trials import Trials
 from data_pipeline.verify.backward.witness import Witness
 from data_pipeline.verify.backward.wording import MARKUP, mark_code, without_bold
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
@@ -53,6 +55,7 @@ class _GeneralLines:
     def __init__(self, run: Replay, goal: str, run_call: RunCall | None):
         witness = Witness(run, goal)
         self.run, self.code, self.properties = run, CodeLines(run), Properties(witness)
+        self.domains = Domains(Trials(witness, run_call))
         self.behaviour, self.faults = Behaviour(witness, run_call), Faults(run, witness)
 
     def read(self, sentence: str) -> list[JudgedClaim] | None:
@@ -63,7 +66,7 @@ class _GeneralLines:
         if holds is not None:
             verdict = CONFIRMED if holds else CONTRADICTED
             return [JudgedClaim("code", sentence[:80], verdict, None)]
-        if tried := self.behaviour.read(sentence):
+        if tried := self.behaviour.read(sentence) or self.domains.read(sentence):
             return tried
         if _OF_OUTPUT.match(sentence) or _OF_INPUT.match(sentence):
             told = self.properties.read(sentence, choice=True)

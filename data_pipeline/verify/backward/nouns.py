@@ -47,7 +47,9 @@ _AT = re.compile(
     rf"(?:original |input |output )?(?P<item>{ITEM}) at (?:index|position) "
     rf"(?:`(?:\w+ = )?(?P<at>[^`]+)`){_OF}"
 )
-_SIZE = re.compile(rf"(?:total )?(?:length|size|number of (?P<item>{ITEM})){_OF}")
+_SIZE = re.compile(
+    rf"(?:total )?(?:length|size|number of (?P<once>unique |distinct )?(?P<item>{ITEM})){_OF}"
+)
 _COUNT = re.compile(
     rf"(?:total )?(?:number|count) of (?:occurrences of |times )?(?P<what>{ATOM})(?: characters?)?"
     r"(?: appears)? in (?P<rest>.+)"
@@ -97,7 +99,7 @@ _MAKERS: dict[str, Any] = {
 _FOLDS = {"sum": sum, "maximum": max, "largest": max, "minimum": min, "smallest": min}
 _OUTPUT = re.compile(
     r"(?:final |expected |desired |given |returned |resulting |required )*"
-    r"(?:output|result|return value)(?: (?P<kind>\w+))?|(?:resulting|returned) (?P<kind2>\w+)"
+    r"(?:output|result|return value)(?: (?P<kind>\w+))?|(?:resulting|returned|final) (?P<kind2>\w+)"
 )
 _NAMED = re.compile(
     rf"(?:(?:input|original|initial|given|parameter|argument|list|string|dictionary|array|number"
@@ -277,6 +279,8 @@ class Nouns:
 
     def _size(self, value: Any, match: re.Match[str]) -> list[Any] | None:
         items = items_of(value, match["item"] or "element")
+        if items is not None and match["once"]:
+            items = list(dict.fromkeys(items))
         return None if items is None else [len(items)]
 
     def _count(self, value: Any, match: re.Match[str]) -> list[Any] | None:

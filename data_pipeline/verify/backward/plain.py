@@ -14,22 +14,41 @@ _LEAD = re.compile(
     r"|specifically|note that|it follows that|this means that|only),? )+"
 )
 _TAIL = re.compile(
-    r"(?: \((?:with )?(?:value|index|key) `[^`]*`\)| (?:to avoid|in order to|for the"
+    r"(?: (?:at the time of|before) (?:the |any )?[a-z ]*(?:call|processing|execution|operations?)"
+    r"| \((?:with )?(?:value|index|key) `[^`]*`\)| (?:to avoid|in order to|for the"
     r" function to|to ensure)\b[^`]*| at all| provided in the assertion| \(index `?\d+`?\)"
     r"| as well| respectively| in total| exactly| too)+$"
+)
+_ELIDED = re.compile(  # "the first item must be 1 and the second must be 2"
+    r"(\bthe (?:first|second|last) )([a-z]+)(.*\b(?:must be|is|should be) .* and the)( second|"
+    r" third"
+    r"| last)( (?:must be|is|should be))\b"
 )
 _ADVERBS = re.compile(
     r"\b(is|are|be|must|has|have|contains?) (?:also|again|already|therefore|now) "
 )
 
 
+_GLOSS = re.compile(
+    r" ?\((?:(?:i\.e\.|e\.g\.|like|such as|for example|meaning|including|which|a|an|where|to be|to"
+    r" remain|case-insensitive|index|inclusive)\b(?:[^()`]|`[^`]*`)*"
+    r"|(?!not\b)[a-z-]+(?:,? (?!(?:not|only|if|no)\b)[a-z-]+){0,5}(?:, etc\.?)?)\)"
+)
+
+
+def without_glosses(marked: str) -> str:
+    """Returns a statement without what only explains a word: "(i.e., …)", "(letters, spaces)"."""
+    return _GLOSS.sub("", marked)
+
+
 def plain_statement(piece: str) -> str:
     """Returns a statement in lower case outside code, without what leads in and out of it."""
-    text = lowered(mark_code(piece)).strip(" .,:;")
+    text = without_glosses(lowered(mark_code(piece))).strip(" .,:;")
     text = _TAIL.sub("", _LEAD.sub("", text)).strip(" ,")
     text = re.sub(r"\b(an empty \w+) `(?:''|\"\"|\[\]|\{\})`", r"\1", text)
     text = re.sub(r"^whatever (`\w+`) is, it ", r"\1 ", text)
     text = re.sub(rf"^({ATOM}) appearing\b", r"\1 appears", text)
+    text = _ELIDED.sub(r"\1\2\3\4 \2\5", text)
     return _ADVERBS.sub(r"\1 ", text).replace("have been ", "be ").replace("have had ", "have ")
 
 

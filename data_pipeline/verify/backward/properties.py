@@ -9,8 +9,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from data_pipeline.source.literals import LiteralError, same_value
+from data_pipeline.source.literals import LiteralError, parse_literal, same_value
 from data_pipeline.verify.adjectives import ADJECTIVES, Predicate
+from data_pipeline.verify.backward.contents import made_of
+from data_pipeline.verify.backward.listed_parts import ListedParts
 from data_pipeline.verify.backward.nouns import (
     ATOM,
     ITEM,
@@ -30,20 +32,32 @@ _MODAL = r"(?:must|should|has to|have to|needs? to|will|would|can|could)"
 _SENTENCE = re.compile(
     rf"(?P<subject>.+?) (?:(?P<modal>{_MODAL})(?P<no> not|not|n't)?"
     r" (?:(?:also|then|always|already|still|therefore|actually) )*(?P<only>only )?)?"
-    r"(?P<verb>be|is|are|was|were|contains?|includes?|has|have|starts?|begins?|ends?|appears?|occurs?"
+    r"(?P<verb>be|is|are|was|were|contains?|includes?|has|have|starts?|begins?|ends?|appears?"
+    r"|occurs?"
     r"|exists?|equals?|corresponds?|matches|match|consists?|remains?|does|do)(?P<no2> not|n't)?"
     r"(?: (?P<rest>.+))?"
 )
 _THERE = re.compile(
-    rf"there (?:{_MODAL} be|is|are) (?P<how>exactly |at least |at most |only )?(?P<count>\w+|`\d+`)"
-    rf" (?P<what>(?:{ATOM} )?(?:[a-z-]+ )*?{ITEM}|{ATOM}) in (?P<where>.+)"
+    rf"there (?:{_MODAL} be|is|are) (?P<how>exactly |at least |at most |only )?"
+    rf"(?:a total of )?(?P<count>\w+|`\d+`) (?P<what>(?:{ATOM} )?(?:[a-z-]+ )*?{ITEM}|{ATOM}) in"
+    rf" (?P<where>.+)"
 )
 _INDEXED = re.compile(
     rf"(?:at )?(?:index|position) `(?:\w+ = )?(?P<at>-?\d+)`(?: (?:of|in) (?P<where>.+?))?"
     rf"(?::| is| must be| contains| holds| has)(?: the (?:character|value|element))?"
     rf" (?P<told>{ATOM})"
 )
+_OTHER_VERB = re.compile(
+    r"(?P<one>.+?),? or (?P<verb>is|be|are|contains?|consists?|has|have|starts?|ends?) (?P<two>.+)"
+)
 _NAMED_ITEM = re.compile(rf"(?P<noun>.*\b{ITEM}(?: (?:of|in) .*)?),? (?P<told>{ATOM})")
+_RELATIVE = re.compile(
+    r"an? (?:(?:input|new|single) )*(?P<kind>string|list|dictionary|tuple) (?:(?:that|which)"
+    r" (?:must"
+    r" )?(?P<no>does not |do not |must not )?(?P<verb>is|contains?|has|have|consists?|starts?|ends?"
+    r"|begins?)(?P<no2> not)? (?P<said>.+)|(?P<made>(?:entirely |solely )?(?:composed|made up"
+    r"|consisting|comprised) .+))"
+)
 _VERBS = {"was": "is", "were": "is", "are": "is", "be": "is"}
 _UNCHANGED = re.compile(r"(?:unchanged|the same|kept|not changed|not modified|left as it is)")
 _TURNED = re.compile(rf"(?:changed|converted|transformed|turned) (?:in)?to (?P<told>{ATOM})")
@@ -58,6 +72,9 @@ class Properties:
     def read(self, piece: str, choice: bool) -> list[JudgedClaim] | None:
         """Returns the claim of a statement of a known form; None for any other."""
         text = plain_statement(piece)
+        if needs := _TWO_NEEDS.fullmatch(text):
+            one, two = (self.read(f"{needs['of']} {needs[part]}", choice) for part in ("a", "b"))
+            return None if one is None or two is None else one + two
         if both := _TWO.fullmatch(text):
             one, two = (self.read(both[part], choice) for part in ("one", "two"))
             if one is not None and two is not None:
@@ -70,7 +87,8 @@ class Properties:
             one = self.read(same["one"], choice)
             two = self.read(f"{same['noun']} is {same['other']}", choice)
             return None if one is None or two is None else one + two
-        for read in (self._indexed, self._there, self._values, self._item, self._sentence):
+        parts = ListedParts(self.witness, self.nouns, self._claim).readers
+        for read in (self._indexed, *parts, self._there, self._values, self._item, self._sentence):
             try:
                 claims = read(text)
             except (TypeError, ValueError, KeyError, IndexError, AttributeError, Unknown):
@@ -92,7 +110,9 @@ class Properties:
             good = any(held for held, _ in found)
             return [JudgedClaim("answer", text[:80], CONFIRMED, None)] if good else None
         if len({held for held, _ in found}) != 1:
-            return None
+            found = [(held, one) for held, one in found if held and not one.of_output]
+            if len(found) != 1 or not re.search(r"\b(?:must|should|needs? to|has to)\b", text):
+                return None  # "the string must …" may be said of the input
         held, one = found[0]
         truth = f"the output is {self.witness.goal}" if one.of_output else self.witness.shown
         return [JudgedClaim("answer", text[:80], CONFIRMED if held else CONTRADICTED, truth)]
@@ -152,6 +172,8 @@ class Properties:
             return lambda value: fits(_count(value, told))
         middle = what.endswith(" in the middle")
         *words, item = what.removesuffix(" in the middle").split()
+        if words in (["unique"], ["distinct"]):
+            return lambda value: fits(len(set(items_of(value, item) or ())))
         kept = ADJECTIVES.get(" ".join(words)) if words else lambda _: True
         if kept is None:
             return None
@@ -217,6 +239,46 @@ class Properties:
 
     def predicate(self, verb: str, rest: str) -> Predicate | None:
         """Returns the test of a value that a verb and the words after it state."""
+        readers = (self._verbs, self._known, self._made, self._either, self._relative)
+        return next((found for read in readers if (found := read(verb, rest))), None)
+
+    def _verbs(self, verb: str, rest: str) -> Predicate | None:
+        """Reads "is empty or consists solely of digits"."""
+        match = _OTHER_VERB.fullmatch(rest)
+        if match is None:
+            return None
+        other = _VERBS.get(match["verb"], match["verb"])
+        other = other if other in ("is", "has") else other.rstrip("s")
+        one, two = self.predicate(verb, match["one"]), self.predicate(other, match["two"])
+        if one is None or two is None:
+            return None
+        return lambda value: one(value) or two(value)
+
+    def _made(self, verb: str, rest: str) -> Predicate | None:
+        return made_of(verb, rest, self.nouns)
+
+    def _either(self, verb: str, rest: str) -> Predicate | None:
+        """Reads "is an empty string or a string that has no letters"."""
+        one, _, two = rest.partition(" or ")
+        first, second = (self.predicate(verb, part) for part in (one, two)) if two else (None, None)
+        return (lambda value: first(value) or second(value)) if first and second else None
+
+    def _relative(self, verb: str, rest: str) -> Predicate | None:
+        """Reads "is a string that does not contain any digits"."""
+        match = _RELATIVE.fullmatch(rest) if verb == "is" else None
+        if match is None:
+            return None
+        told = match["verb"] or "is"
+        said = _VERBS.get(told, told)
+        said = said if said in ("is", "has") else said.rstrip("s")
+        rest = match["said"] or match["made"]
+        kind, holds = ADJECTIVES.get(f"a {match['kind']}"), self.predicate(said, rest)
+        if kind is None or holds is None:
+            return None
+        denied = bool(match["no"] or match["no2"])
+        return lambda value: kind(value) and holds(value) is not denied
+
+    def _known(self, verb: str, rest: str) -> Predicate | None:
         match verb:
             case "is" | "remain":
                 return self._being(rest)
@@ -247,6 +309,9 @@ class Properties:
             return lambda value: value % by == 0
         if match := _SIZED.fullmatch(rest):
             return self._sized(match)
+        if rest in ("a key", "keys", "a key in the output", "keys in the output"):
+            keys = parse_literal(self.witness.goal)
+            return (lambda value: value in keys) if isinstance(keys, dict) else None
         if rest in ("present", "included", "there"):
             return self._inside_something()
         if match := _WITH_ITEMS.fullmatch(rest):
@@ -303,6 +368,13 @@ class Properties:
     def _having(self, rest: str, only: bool = False) -> Predicate | None:
         if match := _SIZED.fullmatch(rest):
             return self._sized(match)
+        if match := _KEYS_WITH.fullmatch(rest):
+            keys, told = (
+                [self.nouns.literal(atom) for atom in re.findall(ATOM, match[part])]
+                for part in ("keys", "told")
+            )
+            pairs = list(zip(keys, told, strict=True))
+            return lambda value: all(k in value and same_value(value[k], v) for k, v in pairs)
         if _KEYED.match(rest.removeprefix("only ")):
             return self._keyed(rest.removeprefix("only "), rest.startswith("only "))
         if match := re.fullmatch(rf"(?P<told>{ATOM}) at (?:index|position) (?P<at>{ATOM})", rest):
@@ -409,10 +481,16 @@ _KEYED = re.compile(
     rf"(?:the |an? )?key (?P<key>{ATOM}) (?:with|associated with|mapped to|and)(?: the| an?| its)?"
     rf"(?: corresponding)?(?: value)?(?: of)? (?P<value>{ATOM})"
 )
+_KEYS_WITH = re.compile(
+    rf"(?:at least )?(?:the )?keys? (?P<keys>{ATOM}(?:(?:,| and|, and) {ATOM})*) with (?:the "
+    rf"|their )?"
+    rf"(?:corresponding |respective )?values? (?P<told>{ATOM}(?:(?:,| and|, and) {ATOM})*),?"
+)
 _ATOMS = re.compile(
     rf"(?P<only>(?:only|exactly) )?(?:(?:the|a|an|both|all|all of|substring|following|specific"
     rf"|character|characters|element|elements|key|keys|word|words|number|numbers|string|letter"
-    rf"|letters|item|items|value|values|digit|digits|pair|pairs) )*"
+    rf"|letters|item|items|value|values|digit|digits|pair|pairs|name|names|part"
+    r"|parts|substrings|phrase|phrases|integers|strings|symbols?|prefix|suffix) )*"
     rf"(?P<all>{ATOM}(?:(?:,| and|, and) (?:the )?{ATOM})*)(?: characters?| in it)?"
 )
 _NUMBERED = re.compile(
@@ -463,6 +541,11 @@ def _is_inside(told: Any, container: Any) -> bool:
     return told in container
 
 
+_TWO_NEEDS = re.compile(
+    r"(?P<of>(?:the|`)[^,]*?) (?P<a>must (?:not )?(?:be|contain|have|start|end|consist) .+?),?"
+    r" and (?:it"
+    r" )?(?P<b>must (?:not |also )?(?:be|contain|have|start|end|consist) .+)"
+)
 _TWO = re.compile(
     rf"(?P<one>.*{ATOM}.*?),? (?:and|but|while) (?P<two>(?:the|its|their) [a-z ]+ (?:{_MODAL} be|is"
     rf"|are) .*|{ATOM} (?:{_MODAL} be|is|are) .*)"

@@ -6,6 +6,7 @@ fit the condition are made from the witness's arguments, and the caller's `run_c
 
 import ast
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -17,6 +18,10 @@ from data_pipeline.verify.reading import JudgedClaim
 from data_pipeline.verify.values import compare
 
 _MOST_TRIALS = 4  # for one statement
+_MOST_EVERYWHERE = 10
+_UNIVERSAL = re.compile(r"\b(?:always|never|not|cannot)\b")
+_MOST_CONSTANTS = 3
+_MOST_FREE = 6  # for one necessity
 _MOST_TEXT = 60  # longer arguments are not grown
 
 
@@ -118,18 +123,32 @@ class Trials:
         return Trial(self.witness, given, self.run_call(call) if self.run_call else None)
 
     def everywhere(
-        self, text: str, holds: Callable[[Trial], bool | None], told: list[Any]
+        self,
+        text: str,
+        holds: Callable[[Trial], bool | None],
+        told: list[Any],
+        *,
+        refutable: bool = False,
     ) -> list[JudgedClaim] | None:
-        """Judges a statement on all inputs: the witness's run decides, others must agree."""
+        """Judges a statement on all inputs: the witness's run decides, others must agree.
+
+        refutable: whether other inputs may contradict a statement that is true of the witness: most
+          of them and two at least, or one if it says "always" or "never".
+        """
         own = self.own
         if own.outcome is None:
             return None
-        others = self.fitting(told, lambda trial: True, most=7)
+        others = self.fitting(told, lambda trial: True, most=_MOST_EVERYWHERE)
         first = holds(own)
         if first is False:
             return [own.claim(text, held=False)]
-        rest = [held for one in others if one.ended and (held := holds(one)) is not None]
-        if False in rest or not (first or (own.ended and rest)):
+        tried = [(holds(one), one) for one in others if one.ended]
+        rest = [held for held, _ in tried if held is not None]
+        if (wrong := [one for held, one in tried if held is False]) and refutable:
+            enough = len(wrong) > 1 and 2 * len(wrong) >= len(rest)
+            known = first is True and (enough or bool(_UNIVERSAL.search(text)))
+            return [wrong[0].claim(text, held=False)] if known else None
+        if wrong or not (first or (own.ended and rest)):
             return None
         return [own.claim(text, held=True)]
 
@@ -143,6 +162,23 @@ class Trials:
         goal = self.witness.goal
         return next((one for one in found if one.ended and _is_same(one.goal, goal)), None)
 
+    def without(self, holds: Callable[[Trial], bool | None]) -> Trial | None:
+        """Returns an input that does without what `holds` tests, and gives the output asked for.
+
+        Nothing is known of an input for which the test is undecided.
+        """
+        free = self.fitting([], lambda trial: _negated(holds(trial)), most=_MOST_FREE)
+        goal = self.witness.goal
+        return next((one for one in free if one.ended and _is_same(one.goal, goal)), None)
+
+    def _constants(self) -> list[str]:
+        """Returns short texts that the program writes out: inputs with them take other ways."""
+        found = {
+            node.value: None for node in self.witness.run.nodes
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }  # fmt: skip
+        return [text for text in found if 0 < len(text) < 10][:_MOST_CONSTANTS]
+
     def _variations(self, told: list[Any]) -> Iterator[dict[str, str]]:
         """Yields inputs that differ from the witness's in one argument, each once."""
         own = self.witness.arguments
@@ -150,14 +186,16 @@ class Trials:
         seen = {tuple(own.values())}
         for name, value in values.items():
             others = [other for key, other in values.items() if key != name]
-            for one in _alternatives(value, others, told):
+            for one in _alternatives(value, others, told, self._constants()):
                 given = {**own, name: repr(one)}
                 if tuple(given.values()) not in seen:
                     seen.add(tuple(given.values()))
                     yield given
 
 
-def _alternatives(value: Any, others: list[Any], told: list[Any]) -> Iterator[Any]:
+def _alternatives(
+    value: Any, others: list[Any], told: list[Any], constants: list[str]
+) -> Iterator[Any]:
     """Yields other values of a type: empty, grown, turned, and made with values that are named."""
     named = [one for one in (*told, *others) if one is not None]
     yield from (one for one in named if type(one) is type(value))
@@ -171,12 +209,15 @@ def _alternatives(value: Any, others: list[Any], told: list[Any]) -> Iterator[An
             yield from (len(one) + 4 for one in others if isinstance(one, str | list | dict))
         case str() if len(value) <= _MOST_TEXT:
             texts = [one for one in named if isinstance(one, str)]
+            held = [one for one in constants if one not in texts]
             yield from ("", value[:1], value * 2, value[::-1], value.swapcase(), value.upper())
             yield from (one + value for one in texts)
             yield from (value + one for one in texts)
             yield from (one + value + one for one in texts)
             yield from (value.replace(one, "") for one in texts if one)
-            yield from ("Qx 7", "word", "7", "é7")
+            yield from (one + value + one for one in held)
+            yield from held
+            yield from ("Qx 7", "word", "7", "é7", " ", "a-b_c.d, E", "ABC")
         case list() if len(value) <= _MOST_TEXT:
             items = [one for one in named if not isinstance(one, list)]
             yield from ([], value[:1], value * 2, value[::-1], value[1:])
@@ -186,6 +227,10 @@ def _alternatives(value: Any, others: list[Any], told: list[Any]) -> Iterator[An
             yield {}
             yield dict(list(value.items())[:1])
             yield dict(list(value.items())[1:])
+
+
+def _negated(held: bool | None) -> bool:
+    return held is False
 
 
 def _is_same(one: str, other: str) -> bool:

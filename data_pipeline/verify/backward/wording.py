@@ -33,7 +33,7 @@ CUTS = re.compile(
     r"|,? meaning (?:that )?|,? implying (?:that )?|,? indicating (?:that )?|, so (?:that"
     r" )?(?!that)|; |,? because |,? hence |,? therefore,? "
     r"|(?<=[`\"'\w]), (?:then|and thus|and so) | (?:as|since) (?=the |it |this )|(?<![`\"']), and"
-    r" (?=their |the |its? |`\w+` (?:must|should|is|has))|, and (?=their )"
+    r" (?=there |their |the |its? |`\w+` (?:must|should|is|has))|, and (?=their )"
     r"|(?<=[`\"'\]]), which (?=contains |has )"
 )  # fmt: skip
 OPEN = re.compile(
@@ -147,8 +147,9 @@ INPUT = re.compile(
     r"|value|integer|`\w+`|dict))*"
     r"(?: that (?:satisfies|meets|produces|would|gives|yields|leads)[^`\"']*?"
     r"(?:(?:`[^`]*`|\"[^\"]*\")[^`\"']*?)?)?"
-    r"(?: (?:for|to)\b[^`\"']*?)?(?:,? (?:is|be|could be|can be|must be|should be|would be|must"
-    r" have been|will be|has to be|would need to be|would have to be))?"
+    r"(?: (?:for|to)\b[^`\"']*?)?(?:,? (?:is|be|can be represented as|could be|can be"
+    r"|must be|should be|would be|must have been|will be|has to be|would need to be|would have"
+    r" to be))?"
     r"(?: (?:exactly|simply|just|the (?:list|string|dictionary|number|input)|equal to|as"
     r" follows))*:?\s*"
     r"(?P<told>`(?!\w+`)[^`]+`|\"[^\"]*\"|'[^']*'|[\[{(].*[\]})]|-?\d+(?:\.\d+)?)"
