@@ -20,6 +20,8 @@ from data_pipeline.terminal.command_line import (
 )
 from data_pipeline.tracing import Trace, trace_call
 from data_pipeline.tracing.cwm import cwm_context, cwm_trace
+from data_pipeline.tracing.deadline import limit_run
+from data_pipeline.tracing.recorder import RunStopped
 from data_pipeline.tracing.views import format_table, format_terminal, inline_trace
 
 
@@ -58,7 +60,9 @@ def _parser() -> CommandParser:
     )
     parser.add_argument("--tier", help="sandbox tier, A or B (default: strongest available)")
     parser.add_argument(
-        "--trusted", action="store_true", help="run in this process, without a sandbox"
+        "--trusted",
+        action="store_true",
+        help="run in this process, without a sandbox; of all limits only that of time",
     )
     return parser
 
@@ -67,7 +71,11 @@ def record_trace(options: argparse.Namespace) -> Trace:
     """Traces the call, in the sandbox unless --trusted. Raises CommandLineError or CallError."""
     program = read_text(options.file)
     if options.trusted:
-        return trace_call(program, options.call)
+        try:
+            with limit_run():
+                return trace_call(program, options.call)
+        except RunStopped as stopped:
+            raise CommandLineError(str(stopped)) from None
     from data_pipeline.execution.outcomes import BadInput
     from data_pipeline.execution.service import Sandbox, SandboxUnavailable, TraceLimits, call_job
 

@@ -51,6 +51,8 @@ from data_pipeline.terminal.command_line import (
 )
 from data_pipeline.terminal.tables import format_table
 from data_pipeline.tracing import Trace, trace_call
+from data_pipeline.tracing.deadline import limit_run
+from data_pipeline.tracing.recorder import RunStopped
 from data_pipeline.verify import (
     CONTRADICTED,
     UNCHECKED,
@@ -127,7 +129,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--tier", help="sandbox tier, A, B or C (default: strongest available)")
     parser.add_argument(
-        "--trusted", action="store_true", help="run in this process, without a sandbox"
+        "--trusted",
+        action="store_true",
+        help="run in this process, without a sandbox; of all limits only that of time",
     )
     options = parser.parse_args(arguments)
     one = {"--program": options.program, "--monologue": options.monologue}
@@ -355,9 +359,16 @@ def _traces(
     if options.trusted:
         for row in rows:
             try:
-                yield trace_call(row.program, literal_call(row.call), **(_ENDS if ends_run else {}))
+                with limit_run():
+                    trace = trace_call(
+                        row.program, literal_call(row.call), **(_ENDS if ends_run else {})
+                    )
             except CallError as error:
                 yield str(error).splitlines()[0]
+            except RunStopped as stopped:
+                yield str(stopped)
+            else:
+                yield trace
         return
     from data_pipeline.execution.outcomes import BadInput, Died, Limit
     from data_pipeline.execution.service import Sandbox, SandboxUnavailable, TraceLimits, call_job

@@ -14,7 +14,7 @@ from data_pipeline.monologue.speech import Part, Sentence, Speaker, join
 from data_pipeline.monologue.steps import LineNarrator
 from data_pipeline.monologue.wording import Words
 from data_pipeline.tracing import Event, Trace
-from data_pipeline.tracing.replay import Occurrence, Replay
+from data_pipeline.tracing.replay import Occurrence, replay_of
 
 MAX_VALUE = 120
 """Maximum characters of a value."""
@@ -45,7 +45,7 @@ class Side:
     """One of the two runs: its states, its program, and a narrator of its lines."""
 
     def __init__(self, trace: Trace, speaker: Speaker):
-        self.trace, self.run = trace, Replay(trace)
+        self.trace, self.run = trace, replay_of(trace)
         self.program = Program(self.run)
         self.narrator = _LineNarrator(self.run, self.program, speaker)
         self.source = trace.program.split("\n")

@@ -20,7 +20,7 @@ from data_pipeline.monologue.steps import LineNarrator
 from data_pipeline.monologue.wording import Words
 from data_pipeline.source.calls import CallError, parse_call
 from data_pipeline.tracing import Trace
-from data_pipeline.tracing.replay import Replay
+from data_pipeline.tracing.replay import Replay, replay_of
 
 _MOST_ARGUMENTS = 6
 _TARGET = 900  # tokens
@@ -53,7 +53,7 @@ def narrate_backward(trace: Trace, witness_call: str, *, seed: int = 0) -> Narra
         parse_call(trace.call)
     except CallError:
         raise NarrationError("the call cannot be read") from None
-    run = Replay(trace)
+    run = replay_of(trace)
     told = None
     for detail in _DETAILS:
         try:

@@ -20,7 +20,7 @@ from data_pipeline.monologue.speech import RefutedClaim, Sentence, Speaker, join
 from data_pipeline.monologue.steps import LineNarrator
 from data_pipeline.monologue.wording import Words
 from data_pipeline.tracing import Trace
-from data_pipeline.tracing.replay import Replay
+from data_pipeline.tracing.replay import Replay, replay_of
 
 TARGET = 1200
 """Preferred maximum length of a monologue, in tokens (estimated, see `tokens`)."""
@@ -67,7 +67,7 @@ def narrate_forward(trace: Trace, *, seed: int = 0) -> Narration:
         raise NarrationError(f"the trace is cut: {trace.truncated}")
     if "…⟨+" in trace.result or trace.result.startswith("<"):
         raise NarrationError("the result is too long or no literal")
-    run, prover = Replay(trace), Prover(trace)
+    run, prover = replay_of(trace), Prover(trace)
     told, with_calls = None, None
     for detail in _DETAILS:
         try:

@@ -122,21 +122,79 @@ def _with_one_so(parts: Iterable[Part]) -> list[Part]:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Words:
-    """The texts that a form may take from a claim."""
+    """The texts that a form may take from a claim; a form takes one or two of them."""
 
-    n: str  # the subject, as code
-    s: str  # the subject, as it is
-    v: str  # the value, shortened
-    p: str  # the value, as code
-    right: str  # the "x" of "+= x", as code
-    raw: str  # the value as it is
-    to: str  # the value as a label
-    at: str  # the label of the place
-    each: str  # the parts of the value, each as code
-    span: str  # the value "3-7" as "3 to 7"
-    last: str  # the "7" of it
-    truth: str  # the value "True" as "true"
-    es: str  # the ending of a noun that the value counts: "s", or "" for one
+    claim: Claim
+    words: Words
+    cite: Callable[[int], str]
+
+    @property
+    def n(self) -> str:
+        """The subject, as code."""
+        subject = self.claim.subject
+        return _code(subject.partition("@")[0] if self.claim.kind == "series" else subject)
+
+    @property
+    def s(self) -> str:
+        """The subject, as it is."""
+        return self.claim.subject
+
+    @property
+    def v(self) -> str:
+        """The value, shortened."""
+        return self.words.value(self.claim.value) or ""
+
+    @property
+    def p(self) -> str:
+        """The value, as code."""
+        return _code(self.claim.value)
+
+    @property
+    def right(self) -> str:
+        """The "x" of "+= x", as code."""
+        return _code(self.claim.value.partition(" ")[2])
+
+    @property
+    def raw(self) -> str:
+        """The value as it is."""
+        return self.claim.value
+
+    @property
+    def to(self) -> str:
+        """The value as a label."""
+        number = self.claim.value if self.claim.value.isdigit() else "0"
+        return self.cite(int(number)) if self.claim.kind == "next" else ""
+
+    @property
+    def at(self) -> str:
+        """The label of the place."""
+        line = self.claim.place.line
+        return self.cite(line) if line else ""
+
+    @property
+    def each(self) -> str:
+        """The parts of the value, each as code."""
+        return join_words([_code(part) for part in self.claim.value.split(", ")])
+
+    @property
+    def span(self) -> str:
+        """The value "3-7" as "3 to 7"."""
+        return _span(self.claim.value)
+
+    @property
+    def last(self) -> str:
+        """The "7" of it."""
+        return self.claim.value.rpartition("-")[2]
+
+    @property
+    def truth(self) -> str:
+        """The value "True" as "true"."""
+        return self.claim.value.lower()
+
+    @property
+    def es(self) -> str:
+        """The ending of a noun that the value counts: "s", or "" for one."""
+        return "" if self.claim.value == "1" else "s"
 
 
 class Proves(Protocol):
@@ -199,23 +257,7 @@ class Speaker:
         return None if text is None else Clause(text, claims)
 
     def _words(self, claim: Claim) -> _Words:
-        value = self.words.value(claim.value) or ""
-        number = claim.value if claim.value.isdigit() else "0"
-        return _Words(
-            n=_code(claim.subject.partition("@")[0] if claim.kind == "series" else claim.subject),
-            s=claim.subject,
-            v=value,
-            p=_code(claim.value),
-            right=_code(claim.value.partition(" ")[2]),
-            raw=claim.value,
-            to=self.cite(int(number)) if claim.kind == "next" else "",
-            at=self.cite(claim.place.line) if claim.place.line else "",
-            each=join_words([_code(part) for part in claim.value.split(", ")]),
-            span=_span(claim.value),
-            last=claim.value.rpartition("-")[2],
-            truth=claim.value.lower(),
-            es="" if claim.value == "1" else "s",
-        )
+        return _Words(claim, self.words, self.cite)
 
 
 def _code(text: str) -> str:

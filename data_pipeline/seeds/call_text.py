@@ -2,9 +2,10 @@
 
 from data_pipeline.source.calls import Call, CallError, parse_call
 from data_pipeline.source.constructed import Constructed
-from data_pipeline.source.literals import LiteralError, parse_literal, same_value
+from data_pipeline.source.literals import MAX_CHARACTERS, LiteralError, parse_literal, same_value
 
 MAX_CALL = 200  # characters
+_PLAIN = (int, str, bool, type(None))  # their `repr` is always read as they are
 
 
 def literal_call(name: str, text: str) -> str | None:
@@ -32,6 +33,12 @@ def call_text(name: str, call: Call) -> str | None:
 def literal_text(value: object) -> str | None:
     """Writes a value as a literal: a range as a list, a set sorted by the texts of its items."""
     kind = type(value)
+    if kind in _PLAIN:
+        try:
+            text = repr(value)
+        except ValueError:  # an integer too long to be written
+            return None
+        return text if len(text) <= MAX_CHARACTERS else None
     if kind is range:
         if len(value) > 60:  # type: ignore[arg-type]
             return None

@@ -31,7 +31,10 @@ def parse_literal(text: str) -> Any:
             f"expected a literal of at most {MAX_CHARACTERS} characters, got {len(text)}"
         )
     try:
-        return ast.literal_eval(_parse_short(text) if len(text) <= _SHORT else _parse(text))
+        tree = _parse_short(text) if len(text) <= _SHORT else _parse(text)
+        if tree is None:
+            raise SyntaxError(text)
+        return ast.literal_eval(tree)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise LiteralError(f"not a Python literal: {text[:80]!r}") from error
 
@@ -42,7 +45,13 @@ def _parse(text: str) -> ast.Expression:
         return ast.parse(text, mode="eval")
 
 
-_parse_short = lru_cache(maxsize=4096)(_parse)  # the values of a run are parsed again and again
+@lru_cache(maxsize=4096)  # the values of a run are parsed again and again
+def _parse_short(text: str) -> ast.Expression | None:
+    """Returns the tree of a text, None if it is no expression."""
+    try:
+        return _parse(text)
+    except (SyntaxError, ValueError):
+        return None
 
 
 def is_literal(text: str) -> bool:

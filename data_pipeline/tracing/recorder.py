@@ -31,6 +31,17 @@ class Ended(BaseException):
     """The recording is full and `ends_run` is set; raised inside the program."""
 
 
+class RunStopped(BaseException):
+    """The run took too long; raised inside the program by `deadline.limit_run`.
+
+    kind: "cpu" or "wall"
+    """
+
+    def __init__(self, kind: str):
+        super().__init__(f"the run was stopped: {kind} limit")
+        self.kind = kind
+
+
 class Text(str):
     """The text of a value that was not recorded itself."""
 

@@ -8,6 +8,7 @@ import ast
 import bisect
 import dataclasses
 import functools
+import threading
 from collections.abc import Iterator, Mapping
 
 from data_pipeline.tracing import Event, Trace
@@ -75,6 +76,40 @@ class Occurrence:
     event: Event
     turns: Mapping[int, int]
     totals: Mapping[int, list[int]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _Watched:
+    """A trace as it is seen by one thread; a key that compares traces by identity.
+
+    Each thread gets its own replay, since readers of a run keep notes on it.
+    """
+
+    trace: Trace
+    thread: int
+
+    def __hash__(self) -> int:
+        return hash((id(self.trace), self.thread))
+
+    def __eq__(self, other: object) -> bool:
+        same = isinstance(other, _Watched) and self.trace is other.trace
+        return same and self.thread == other.thread  # type: ignore[union-attr]
+
+
+MOST_REPLAYS = 32
+
+
+def replay_of(trace: Trace) -> "Replay":
+    """Returns the replay of a trace, which its narrators and verifiers share.
+
+    The replays of the last `MOST_REPLAYS` traces are kept; nobody changes one.
+    """
+    return _replay(_Watched(trace, threading.get_ident()))
+
+
+@functools.lru_cache(maxsize=MOST_REPLAYS)
+def _replay(watched: _Watched) -> "Replay":
+    return Replay(watched.trace)
 
 
 class Replay:

@@ -13,7 +13,7 @@ from data_pipeline.source.calls import CallError, make_call, parse_call, resolve
 from data_pipeline.tracing.events import Raised, Trace
 from data_pipeline.tracing.markers import FILENAME, MarkedProgram, compile_with_markers
 from data_pipeline.tracing.reading import Reader
-from data_pipeline.tracing.recorder import Recording, describe_exception, record
+from data_pipeline.tracing.recorder import Ended, Recording, RunStopped, describe_exception, record
 from data_pipeline.tracing.rendering import render
 
 MODULE = "program"  # `__name__` of a traced program
@@ -26,12 +26,14 @@ def trace_call(
     max_lines: int = 100_000,
     max_bytes: int = 64 << 20,
     max_characters: int = 1000,
+    ends_run: bool = False,
 ) -> Trace:
     """Runs `program`, then traces `call` (such as "f(3, key=[1])") in it.
 
     Does not trace the module level, and drops the program's output. The trace holds an exception
     of the program; if the module level raises, the trace has no events. Limits neither time nor
-    memory: one line that builds several cycles of lists at once can occupy the recorder for ever.
+    memory (`deadline.limit_run` limits the time): one line that builds several cycles of lists at
+    once can occupy the recorder for ever.
 
     Args:
         program: Python source text.
@@ -39,6 +41,7 @@ def trace_call(
         max_lines: steps after which recording stops (see `Trace.truncated`); the run continues.
         max_bytes: bytes of recorded locals after which recording stops.
         max_characters: length limit of one value's text.
+        ends_run: end the run where recording stops; the trace then has no outcome.
 
     Raises:
         CallError: a syntax error in program or call, arguments that are not literals, a missing
@@ -56,6 +59,8 @@ def trace_call(
         with contextlib.redirect_stdout(io.StringIO()):
             try:
                 exec(prepared.code, vars(module))
+            except RunStopped:
+                raise
             except BaseException as error:
                 raised = describe_raised(error, prepared, max_characters)
             else:
@@ -69,10 +74,13 @@ def trace_call(
                         max_lines=max_lines,
                         max_bytes=max_bytes,
                         limit=max_characters,
+                        ends_run=ends_run,
                     )
                     result = render(value, max_characters)
                 except CallError:
                     raise
+                except Ended:
+                    pass
                 except (Exception, SystemExit) as error:
                     raised = describe_raised(error, prepared, max_characters)
     finally:

@@ -39,7 +39,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from data_pipeline.source.calls import CallError
 from data_pipeline.tracing import Trace, trace_call
-from data_pipeline.tracing.replay import Replay
+from data_pipeline.tracing.replay import replay_of
 from data_pipeline.verify.answer import outcome, witness_call
 from data_pipeline.verify.claims import (
     CONFIRMED,
@@ -105,7 +105,7 @@ def verify_trace(
     if is_inline(monologue):
         return inline_claims(trace, monologue)
     labelled = label_quoted_lines(trace.program, monologue)
-    return free_claims(Replay(trace), labelled, outcomes.get if outcomes else None)
+    return free_claims(replay_of(trace), labelled, outcomes.get if outcomes else None)
 
 
 def example_calls(trace: Trace, monologue: str) -> list[str]:
@@ -114,7 +114,7 @@ def example_calls(trace: Trace, monologue: str) -> list[str]:
     These are the inputs that a backward monologue names, and variations of the run's own arguments
     for rules such as "if `n` is 0, it returns the list".
     """
-    return told_calls(Replay(trace), monologue)[:_MOST_EXAMPLES]
+    return told_calls(replay_of(trace), monologue)[:_MOST_EXAMPLES]
 
 
 def example_outcomes(

@@ -65,6 +65,7 @@ _GLOSS = re.compile(  # "(like punctuation, …)", "(digit)", "(0-9)": explains 
     r"|etc\.?|[a-z]+)){0,4}|\w-\w(?:, \w-\w)*"
     r"|(?:like|such as|e\.g\.,?) [^`\"')]*|i\.e\., not empty)\)",
 )
+_MOST_READINGS = 1024  # kept for one run
 _SHOWN_AS = re.compile(r" \((?:i\.e\.|that is),? (`[^`]+`)\)")
 
 
@@ -79,7 +80,7 @@ def read_description(run: Replay, sentence: str, focus: Focus = None) -> Reading
     text = _GLOSS.sub("", text).replace("when divided by", "divided by")
     text = text.replace("reaches or exceeds", "is at least").replace("does not contain", "lacks")
     text = _SECOND_PAIR.sub(r"\1 and replaces \2", text)
-    return _reader_of(run).read(text, focus, sentence)
+    return _reader_of(run).reading(text, focus, sentence)
 
 
 _READERS: "weakref.WeakKeyDictionary[Replay, _Reader]" = weakref.WeakKeyDictionary()
@@ -99,6 +100,16 @@ class _Reader:
         self.run, self.code = run, code
         self.tests, self.matcher = Tests(code), Matcher(code)
         self.aligner = Aligner(code, self.tests)
+        self._read: dict[tuple[str, Focus, str], Reading] = {}
+
+    def reading(self, text: str, focus: Focus, line: str) -> Reading:
+        """Returns what `read` does; the same sentence is asked for by several readers of a line."""
+        key = (text, focus, line)
+        if key not in self._read:
+            if len(self._read) >= _MOST_READINGS:
+                self._read.clear()
+            self._read[key] = self.read(text, focus, line)
+        return self._read[key]
 
     def read(self, text: str, focus: Focus, line: str) -> Reading:
         claims: list[JudgedClaim] = []

@@ -43,14 +43,18 @@ _IRREGULAR = {
 
 @dataclasses.dataclass(frozen=True)
 class Token:
-    """Holds one token; `kind` is "code" (also numbers), "text" (quoted), "word" or "mark"."""
+    """Holds one token; `kind` is "code" (also numbers), "text" (quoted), "word" or "mark".
+
+    lower: the text of a word or mark in lower case, "" for code and quoted text
+    """
 
     kind: str
     text: str
+    lower: str = dataclasses.field(init=False, repr=False, compare=False)
 
-    @property
-    def lower(self) -> str:
-        return self.text.lower() if self.kind in ("word", "mark") else ""
+    def __post_init__(self) -> None:
+        lower = self.text.lower() if self.kind in ("word", "mark") else ""
+        object.__setattr__(self, "lower", lower)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +102,11 @@ def verb_forms() -> dict[str, tuple[str, str]]:
 
 def read_tokens(sentence: str) -> list[Token]:
     """Returns the tokens of a sentence without its markup."""
+    return list(_tokens_of(sentence))
+
+
+@functools.lru_cache(maxsize=1024)  # the readers of a line read the same sentences
+def _tokens_of(sentence: str) -> tuple[Token, ...]:
     tokens = []
     for match in _TOKEN.finditer(sentence.replace("’", "'")):
         kind = match.lastgroup or "mark"
@@ -107,7 +116,7 @@ def read_tokens(sentence: str) -> list[Token]:
         if text in ("True", "False", "None"):
             kind = "code"
         tokens.append(Token(kind, text))
-    return tokens
+    return tuple(tokens)
 
 
 def lemma_of(word: str) -> str | None:

@@ -16,6 +16,9 @@ MAX_LINE = 20_000
 _LABEL = re.compile(r"[\[(]?\bL\d+\b[\])]?")
 _NONE_OF = re.compile(r"None of (?:the|these|those|them)\b")
 _WORD = re.compile(r"[A-Za-z_][\w]*")
+# A word that only its name can make code: a letter, or a mark that joins nothing, comes after it.
+_PLAIN_WORD = re.compile(r"(?!L\d)[A-Za-z_]\w*(?= +[A-Za-z_]|[,;:?`]|\.(?:\s|$)|$)")
+_CONSTANTS = frozenset(("True", "False", "None", "set"))
 _TRAILER = re.compile(r"\.[A-Za-z_]\w*")
 _OPERATOR = re.compile(r"\s*(\*\*|//|<=|>=|==|!=|<<|>>|[-+*/%<>&|^])\s*(?=[\w'\"\[({-])")
 _ASSIGNED = re.compile(r"\s*=\s*[-\w'\"\[({]")
@@ -56,6 +59,7 @@ def mask_code(line: str, names: frozenset[str]) -> tuple[str, list[Atom]]:
     line = line[:MAX_LINE].replace("⟦", "[").replace("⟧", "]")
     parts, atoms, at = [], [], 0
     budget = [8 * len(line) + 4096]
+    code = names | _CONSTANTS
 
     def put(text: str, start: int) -> None:
         parts.append(f"⟦{len(atoms)}⟧")
@@ -63,6 +67,14 @@ def mask_code(line: str, names: frozenset[str]) -> tuple[str, list[Atom]]:
 
     while at < len(line):
         character = line[at]
+        if character == " ":
+            parts.append(character)
+            at += 1
+            continue
+        if (word := _PLAIN_WORD.match(line, at)) and word[0] not in code:
+            parts.append(word[0])
+            at = word.end()
+            continue
         if character == "`":
             end = line.find("`", at + 1)
             if end > at + 1:
@@ -123,7 +135,7 @@ def _operand_end(
         return None, False
     if _NONE_OF.match(line, at):
         return None, False
-    if (word := _WORD.match(line, at)) and word[0] not in ("True", "False", "None", "set"):
+    if (word := _WORD.match(line, at)) and word[0] not in _CONSTANTS:
         end, sure = word.end(), word[0] in names and (len(word[0]) > 1 or word[0] not in "aAI")
         sure = sure or _ASSIGNED.match(line, end) is not None
         while end < len(line):

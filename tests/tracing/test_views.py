@@ -157,6 +157,13 @@ def test_command_views_and_errors(file, tmp_path):
     assert "[INPUT]" in command(file, "f([1])", "--trusted", "--view=inlined").stdout
     assert "effect" in command(file, "f([1])", "--trusted", "--view=table").stdout
     assert "\x1b[" in command(file, "f([1])", "--trusted", "--colour=always").stdout
+    endless = tmp_path / "endless.py"
+    endless.write_text("def f(n):\n    while n:\n        n += 1\n")
+    stopped = command(str(endless), "f(1)", "--trusted")
+    assert stopped.returncode == 2 and stopped.stdout == ""
+    assert stopped.stderr in (
+        f"error: the run was stopped: {one} limit\n" for one in ("cpu", "wall")
+    )
     failing = command(file, "f(3)", "--trusted")
     assert failing.returncode == 1 and "TypeError" in failing.stdout
     broken = tmp_path / "broken.py"

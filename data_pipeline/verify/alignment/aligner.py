@@ -5,6 +5,7 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 
+from data_pipeline.source.syntax import nodes_of
 from data_pipeline.verify.actions import Action
 from data_pipeline.verify.alignment.conditions import ConditionReader
 from data_pipeline.verify.alignment.evidence import STRICT_STEMS, Evidence, index_parts, made_type
@@ -196,7 +197,7 @@ class Aligner:
 
     @functools.cached_property
     def _returns(self) -> int:
-        return sum(isinstance(node, ast.Return) for node in ast.walk(self.code.tree))
+        return sum(isinstance(node, ast.Return) for node in nodes_of(self.code.tree))
 
     def _segment(
         self, tokens: tuple[Token, ...], known: list[tuple[frozenset[str], Evidence]]
@@ -278,7 +279,7 @@ class Aligner:
         """Returns how many names and telling words are explained; None if a word is not."""
         anchors = 0
         before: str | None = None
-        if _cuts_twice(evidence.action.node) and sum(
+        if evidence.cuts_twice and sum(
             token.kind != "word" for group in groups for token in group.tokens
         ) > 2:  # fmt: skip
             return None  # which part is which is told by the order of the words
@@ -388,7 +389,7 @@ def _is_under(segment: Aligned, regions: tuple[Region, ...]) -> bool:
     """Tells whether an operation is done under a test, or is one that goes over it."""
     inside = {id(node) for region in regions for node in region}
     for action in segment.actions:
-        if id(action.node) in inside or any(id(part) in inside for part in ast.walk(action.node)):
+        if id(action.node) in inside or any(id(part) in inside for part in nodes_of(action.node)):
             return True
     return False
 
@@ -401,10 +402,6 @@ def _is_verb(tokens: Sequence[Token], at: int) -> bool:
 
 def _goes_on(segment: Aligned) -> bool:
     return any(isinstance(action.node, ast.Continue) for action in segment.actions)
-
-
-def _cuts_twice(node: ast.AST) -> bool:
-    return sum(isinstance(part, ast.Slice) for part in ast.walk(node)) > 1
 
 
 def _ordered(segment: Aligned, rest: tuple[Aligned, ...], tokens: Sequence[Token]) -> bool:
@@ -422,8 +419,8 @@ def _ordered(segment: Aligned, rest: tuple[Aligned, ...], tokens: Sequence[Token
 
 def _runs_first(one: ast.AST, two: ast.AST) -> bool:
     """Tells whether an operation is done before another: operands are, then earlier lines."""
-    if one is two or any(part is two for part in ast.walk(one)):
+    if one is two or any(part is two for part in nodes_of(one)):
         return False
-    if any(part is one for part in ast.walk(two)):
+    if any(part is one for part in nodes_of(two)):
         return True
     return getattr(one, "lineno", 0) < getattr(two, "lineno", 0)

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from data_pipeline.source.syntax import nodes_of
 from data_pipeline.verify.actions import Action
 from data_pipeline.verify.alignment.lexicon import PLAIN_STEMS, stems
 from data_pipeline.verify.concepts import STRICT, own_tags, tags_of
@@ -48,38 +49,79 @@ class Evidence:
 
     def __init__(self, code: Code, action: Action):
         self.code, self.action = code, action
-        around = list(code.around(action.node))
-        self.loops = [n for n in around if isinstance(n, ast.For | ast.While | ast.comprehension)]
+
+    # Most operations of a program are never spoken of, so all else is found when it is asked for.
+
+    @functools.cached_property
+    def _around(self) -> list[ast.AST]:
+        return list(self.code.around(self.action.node))
+
+    @functools.cached_property
+    def loops(self) -> list[ast.AST]:
+        around = self._around
+        loops = [n for n in around if isinstance(n, ast.For | ast.While | ast.comprehension)]
         comprehended = [n for n in around if hasattr(n, "generators")]
-        self.loops += [loop for node in comprehended for loop in node.generators]
-        self.guards = list(_guards(around, self.loops))
-        self.guarded = any(isinstance(n, ast.If | ast.IfExp) for n in around[1:]) or any(
+        return loops + [loop for node in comprehended for loop in node.generators]
+
+    @functools.cached_property
+    def guards(self) -> list[ast.expr]:
+        return list(_guards(self._around, self.loops))
+
+    @functools.cached_property
+    def guarded(self) -> bool:
+        return any(isinstance(n, ast.If | ast.IfExp) for n in self._around[1:]) or any(
             loop.ifs for loop in self.loops if isinstance(loop, ast.comprehension)
         )
-        told = str(action.roles.get("words", action.roles.get("only words", ""))).split()
-        own = frozenset() if "only words" in action.roles else own_tags(action.node)
-        self.behind: set[ast.AST] = set()  # what names are set from, outside the statement
-        self._here = set(ast.walk(action.statement))
-        self.own = _tag_stems(own) | stems({*told, *_direction(action.node)})
-        self.roles = {
-            role: self._operands(node)
-            for role, node in action.roles.items() if isinstance(node, ast.AST)
-        }  # fmt: skip
-        if isinstance(self.roles.get("object"), list) and isinstance(action.roles.get("to"), str):
-            self.roles["from"] = self.roles["object"]  # "creates a list from `xs`"
-        if "named" in self.roles:  # "creates a copy `ys` of `xs`": target and value in one phrase
-            self.roles["object"] = [*self.roles["named"], *self.roles["to"]]
 
-    def _operands(self, node: ast.AST) -> list[ast.AST]:
+    @functools.cached_property
+    def own(self) -> frozenset[str]:
+        roles = self.action.roles
+        told = str(roles.get("words", roles.get("only words", ""))).split()
+        own = frozenset() if "only words" in roles else own_tags(self.action.node)
+        return _tag_stems(own) | stems({*told, *_direction(self.action.node)})
+
+    @functools.cached_property
+    def roles(self) -> dict[str, list[ast.AST]]:
+        """Operands by role, each with the definitions of the names in it."""
+        return self._read_roles[0]
+
+    @functools.cached_property
+    def behind(self) -> set[ast.AST]:
+        """What names are set from, outside the statement."""
+        return self._read_roles[1]
+
+    @functools.cached_property
+    def cuts_twice(self) -> bool:
+        return sum(isinstance(part, ast.Slice) for part in nodes_of(self.action.node)) > 1
+
+    @functools.cached_property
+    def _here(self) -> frozenset[ast.AST]:
+        return frozenset(nodes_of(self.action.statement))
+
+    @functools.cached_property
+    def _read_roles(self) -> tuple[dict[str, list[ast.AST]], set[ast.AST]]:
+        behind: set[ast.AST] = set()
+        roles = {
+            role: self._operands(node, behind)
+            for role, node in self.action.roles.items() if isinstance(node, ast.AST)
+        }  # fmt: skip
+        is_made = isinstance(self.action.roles.get("to"), str)
+        if isinstance(roles.get("object"), list) and is_made:
+            roles["from"] = roles["object"]  # "creates a list from `xs`"
+        if "named" in roles:  # "creates a copy `ys` of `xs`": target and value in one phrase
+            roles["object"] = [*roles["named"], *roles["to"]]
+        return roles, behind
+
+    def _operands(self, node: ast.AST, behind: set[ast.AST]) -> list[ast.AST]:
         """Returns an operand with the definitions of the names in it."""
         found, level = [node], [node]
         if "exactly" in self.action.roles:
             return found
         for _ in range(2):
-            names = {n.id for one in level for n in ast.walk(one) if isinstance(n, ast.Name)}
+            names = {n.id for one in level for n in nodes_of(one) if isinstance(n, ast.Name)}
             made = [value for name in sorted(names)[:5] for value in self._made(name)]
             level = [value for value in made if value not in self._here]  # those have own roles
-            self.behind.update(level)
+            behind.update(level)
             found += [value for value in level if value not in found]
         return found
 
@@ -108,7 +150,7 @@ class Evidence:
     @functools.cached_property
     def names(self) -> frozenset[str]:
         return frozenset(
-            part.id for node in self.whole for part in ast.walk(node) if isinstance(part, ast.Name)
+            part.id for node in self.whole for part in nodes_of(node) if isinstance(part, ast.Name)
         )
 
     @functools.cached_property
@@ -156,7 +198,7 @@ class Evidence:
             return True
         if said is None or isinstance(said, ast.Name) or not self.code.constants:
             return False
-        parts = (part for node in nodes for part in ast.walk(node) if isinstance(part, ast.expr))
+        parts = (part for node in nodes for part in nodes_of(node) if isinstance(part, ast.expr))
         return any(_same(said, part, self.code.constants) for part in parts)
 
     def _is_source(self, node: ast.AST) -> bool:
@@ -197,7 +239,7 @@ class Evidence:
         """Tells whether a value of a type is among operands, or their types are not known."""
         known = {
             self.code.type_of(part) or made_type(part)
-            for node in nodes for part in ast.walk(node) if isinstance(part, ast.expr)
+            for node in nodes for part in nodes_of(node) if isinstance(part, ast.expr)
         }  # fmt: skip
         return kind in known or not known - {None, "?"}
 
@@ -257,12 +299,12 @@ def _affirmed(test: ast.expr) -> list[ast.AST]:
 
 
 def _cuts(node: ast.AST) -> bool:
-    return any(isinstance(part, ast.Slice) for part in ast.walk(node))
+    return any(isinstance(part, ast.Slice) for part in nodes_of(node))
 
 
 def index_parts(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
     """Yields the parts of code that are positions: of subscripts, of methods, of ranges."""
-    for part in (part for node in nodes for part in ast.walk(node)):
+    for part in (part for node in nodes for part in nodes_of(node)):
         match part:
             case ast.Subscript(slice=index):
                 yield index

@@ -5,6 +5,7 @@ segment may begin. Which of these do begin one is decided by what can be aligned
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 
 from data_pipeline.verify.alignment.lexicon import FILLER_STEMS, stem
@@ -17,6 +18,7 @@ _LOOPS = word_set("loop loops iteration iterations")
 _PLACES = word_set("in inside within during after before at through")
 _ENDERS = word_set("then otherwise else")
 _INSIDE = word_set("and or if than in of that")
+_BRACKETS = frozenset("()[]*")
 _SUBJECTS = ("it", "the function", "this function", "the loop", "the program", "the method", "we")
 
 
@@ -37,10 +39,11 @@ class Piece:
     leads: bool = True
 
 
-def read_pieces(sentence: str) -> list[Piece]:
+@functools.lru_cache(maxsize=1024)  # placed first, then aligned, and again by other readers
+def read_pieces(sentence: str) -> tuple[Piece, ...]:
     """Returns the pieces of a sentence in order; brackets are read as part of what is told."""
-    tokens = [token for token in read_tokens(sentence) if token.text not in tuple("()[]*")]
-    return list(_pieces(tokens))
+    tokens = [token for token in read_tokens(sentence) if token.text not in _BRACKETS]
+    return tuple(_pieces(tokens))
 
 
 def _pieces(tokens: Sequence[Token]) -> Iterator[Piece]:

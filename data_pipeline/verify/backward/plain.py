@@ -1,5 +1,6 @@
 """Brings statements of backward monologues into one plain form, in which they are read."""
 
+import functools
 import re
 
 from data_pipeline.verify.backward.nouns import ATOM
@@ -41,6 +42,7 @@ def without_glosses(marked: str) -> str:
     return _GLOSS.sub("", marked)
 
 
+@functools.lru_cache(maxsize=1024)  # a condition is tried on many inputs
 def plain_statement(piece: str) -> str:
     """Returns a statement in lower case outside code, without what leads in and out of it."""
     text = without_glosses(lowered(mark_code(piece))).strip(" .,:;")

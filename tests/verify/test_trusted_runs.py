@@ -1,0 +1,86 @@
+"""Tests that the command ends trusted calls that do not end by themselves."""
+
+import json
+import threading
+import time
+
+import pytest
+
+from data_pipeline.commands.verify import main
+from data_pipeline.tracing import trace_call
+from data_pipeline.tracing.deadline import limit_run
+from data_pipeline.tracing.recorder import RunStopped
+
+ENDLESS = "def f(n):\n    while n != 3:\n        n -= 1\n    return n\n"
+DOUBLES = "def f(n):\n    m = n * 2\n    return m\n"
+
+
+def verify_rows(tmp_path, capsys, rows):
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    main([f"--jsonl={file}", "--trusted"])
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_an_endless_call_ends_and_the_next_row_is_judged(tmp_path, capsys):
+    text = "### Execution Simulation\n[L6]: `n` is 1."
+    answer = "### Reverse Deduction\n\n[ANSWER]\nassert f(1) == 3\n[/ANSWER]"
+    rows = [
+        {"id": "endless", "program": ENDLESS, "call": "f(1)", "monologue": text},
+        {"id": "witness", "program": ENDLESS, "monologue": answer},
+        {"id": "ends", "program": DOUBLES, "call": "f(4)",
+         "monologue": "### Execution Simulation\n[L6]: `m` is 8."},
+    ]  # fmt: skip
+    endless, witness, ends = verify_rows(tmp_path, capsys, rows)
+    assert endless["lines"][1]["verdict"] == "confirmed"  # of the first steps
+    assert witness["lines"][3]["verdict"] != "confirmed"  # it never returns 3
+    assert ends["lines"][1]["verdict"] == "confirmed"
+
+
+def test_a_module_that_never_ends_is_one_line(tmp_path, capsys):
+    program = "while True:\n    pass\ndef f(n):\n    return n\n"
+    [row] = verify_rows(
+        tmp_path, capsys, [{"id": "a", "program": program, "call": "f(1)", "monologue": "x"}]
+    )
+    assert row["error"].startswith("the run was stopped: ") and row["error"].endswith(" limit")
+
+
+def test_other_inputs_run_without_a_sandbox_too(tmp_path, capsys):
+    text = "### Understanding the Function\nIf `n` is 0, it returns `{}`."
+    rows = [
+        {"id": said, "program": DOUBLES, "call": "f(4)", "monologue": text.format(said)}
+        for said in ("0", "7")
+    ]
+    true, false = verify_rows(tmp_path, capsys, rows)
+    assert true["lines"][1]["verdict"] == "confirmed"
+    assert false["lines"][1]["verdict"] != "confirmed"
+
+
+def test_the_limit_is_lifted_with_the_run():
+    with pytest.raises(RunStopped), limit_run(0.05, 0.2):
+        trace_call(ENDLESS, "f(1)")
+    time.sleep(0.3)  # a timer left behind would end the process
+    with limit_run(0.05, 0.2):
+        assert trace_call(DOUBLES, "f(2)").result == "4"
+
+
+def test_a_run_ends_where_its_recording_is_full():
+    trace = trace_call(ENDLESS, "f(1)", max_lines=50, ends_run=True)
+    assert trace.truncated == "more than 50 steps"
+    assert trace.result is None and trace.raised is None
+    # 1, 0, -1, …: each turn of the loop takes one off.
+    values = [event.changed["n"] for event in trace.events if "n" in event.changed]
+    assert values[:4] == ["1", "0", "-1", "-2"]
+
+
+def test_other_threads_run_without_a_limit():
+    results = []
+
+    def run():
+        with limit_run(0.01, 0.01):
+            results.append(trace_call(DOUBLES, "f(2)").result)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert results == ["4"]
