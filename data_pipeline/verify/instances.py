@@ -60,8 +60,8 @@ class Instances:
         if piece is None or not 0 < len(piece.codes) <= 2 or set(piece.words) - _NARRATION:
             return False
         codes = piece.codes
-        if all(code.isidentifier() for code in codes):
-            return False
+        if all(code.isidentifier() for code in codes) or any(map(is_literal, codes)):
+            return False  # a value alone is told, not shown
         return all(self._is_here(code, place) for code in codes)
 
     def _is_here(self, code: str, place: Place) -> bool:

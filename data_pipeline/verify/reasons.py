@@ -115,6 +115,8 @@ class Reasons:
         tokens = [token for token in read_tokens(text) if token.text not in "()"]
         if not tokens or any(token.text in ",;:" for token in tokens):
             return None
+        if any(token.text in ("True", "False") for token in tokens):
+            return None  # the outcome of a test, which is read elsewhere
         said = read_condition(tokens)
         if said is None or not _is_told_whole(said):
             return None

@@ -29,6 +29,7 @@ def verdicts_of(program, call, *lines):
         ("1. [L6]: The function then computes `text[len(mark):size]`.", True),
         ("1. [L6]: The function then computes `text[len('x'):size]`.", True),
         ("1. [L6]: The function then computes `text[len(mark):]`.", False),
+        ("1. [L6]: The result is `'abc'`.", False),
         ("1. [L6]: The function then never computes `text[len(mark):size]`.", False),
         ("1. [L7]: It creates a translation table using `str.maketrans({\"b\": \"dd\"})`.",
          True),
