@@ -87,6 +87,8 @@ class Reasons:
         """Returns the claims of a sentence with each unread condition judged that can be."""
         if any(claim.verdict == CONTRADICTED for claim in claims) or _SUPPOSED.search(plain):
             return claims
+        if any(claim.kind == "exception" for claim in claims):
+            return claims  # a true state may be no reason for what was raised
         found = [
             self._judged(claim, plain, place) if claim.verdict == NOT_CHECKABLE else claim
             for claim in claims
