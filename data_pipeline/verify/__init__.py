@@ -22,7 +22,8 @@ checkable; it is never contradicted for that.
   result (`result_contents`, `selections`, `named_parts`, `returned`; `misnomers` finds names that
   the program denies), `told_code` and `told_values` what a step
   says of its line, `told_tests`, `told_flow` and `told_results` what it says of tests without
-  their names, of the way of the run and of comprehensions;
+  their names, of the way of the run and of comprehensions; `reasons` conditions told in words,
+  `instances` code with values put in;
   `pools` holds what a run computes, `evaluation` evaluates code safely, `values` compares; `prose`
   puts it all together
 - `backward`: lines that reason from the output to an input

@@ -54,6 +54,15 @@ _GLOSS = re.compile(
 )
 
 
+_SAYS_A_VALUE = re.compile(r"\w (?:is|are|becomes|equals) ⟦\d+⟧\W*$", re.I)
+
+_SAYS_IT_IS_IN = re.compile(
+    r"⟦\d+⟧ (?:is|are) (?:indeed |already |also |now )?(?:not )?(?:an? |the )?(?:valid )?"
+    r"(?:key |element |item |member |value |character )?(?:present )?(?:in|of) (?:the |⟦)",
+    re.I,
+)
+
+
 class ClauseParts:
     """Reads the parts of one clause: values, subjects, equations; and words claims."""
 
@@ -182,9 +191,19 @@ class ClauseParts:
         return WordedClaim(kind, self.spell(self.text), subject, value, **more)
 
     def is_harmless(self) -> bool:
+        if _SAYS_A_VALUE.search(self.text) and self._is_literal_at_end():
+            return False
+        if _SAYS_IT_IS_IN.search(self.text):
+            return False
         if PROCESSED.fullmatch(self.text) or PROCESSED.fullmatch(self.clause.text):
             return True
         return (not self.clause.hypothetical and is_plain(self.text)) or self._is_gloss()
+
+    def _is_literal_at_end(self) -> bool:
+        last = re.search(r"⟦(\d+)⟧\W*$", self.text)
+        if last is None or self.atoms[int(last[1])].text in ("True", "False"):
+            return False  # of a condition, which the flow of the run is read for
+        return self.atoms[int(last[1])].literal
 
     def _is_gloss(self) -> bool:
         """Returns whether brackets hold words that only explain: "(the part before the space)"."""

@@ -48,7 +48,8 @@ HOLD = r"(?:contains?|holds|has|have|consists of|containing|having|includes|will
 GIVE = (
     r"(?:evaluates? to|comes? to|comes? out as|computes? to|calculates? to|gives?(?: us)?|yields?|"
     r"produces?|results? in|resulting in|→|->|=>|works out to|simplifies to|returns?|will return|"
-    r"leads to|amounts to|translates to|outputs?|converts? to|refers to|corresponds? to|"
+    r"leads to|amounts to|translates to|outputs|(?<=will )output|"
+    r"converts? to|refers to|corresponds? to|"
     r"must (?:equal|give|return|produce|come to|come out as|evaluate to)|"
     r"has to (?:equal|give|return|produce|come to|come out as|evaluate to)|"
     r"needs? to (?:equal|give|return|produce|come to|come out as|evaluate to))"

@@ -76,6 +76,34 @@ class ComprehensionTurns:
             )
         ]
 
+    def misplaced(self, element: Element) -> str | None:
+        """Returns which element the only comprehension has at a told number, if it is another.
+
+        Only for a comprehension without a test: a text may count the elements that pass one.
+        """
+        turns = [t for t in self.turns if element.name in (None, *t.names)]
+        whole = len({id(turn.node) for turn in self.turns}) == 1 and len(turns) < _MOST_TURNS
+        if not whole or element.nth is None or not turns or len(turns[0].names) != 1:
+            return None
+        loops = turns[0].node.generators  # type: ignore[attr-defined]
+        numbers = [turn.nth for turn in turns]
+        if len(loops) != 1 or loops[0].ifs or numbers != list(range(1, len(turns) + 1)):
+            return None  # of several runs of the line, one is meant
+        texts = [next(iter(turn.names.values())) for turn in turns]
+        if element.nth > len(texts):
+            return f"it has {len(texts)} elements"
+        real = texts[element.nth - 1]
+        return None if compare(element.value, real) == CONFIRMED else real
+
+    def first_and_last(self, name: str) -> tuple[str, str] | None:
+        """Returns the first and last value of the variable of the only comprehension with it."""
+        turns = [turn for turn in self.turns if name in turn.names]
+        if not turns or len(turns) >= _MOST_TURNS or len({id(turn.node) for turn in turns}) != 1:
+            return None
+        if [turn.nth for turn in turns] != list(range(1, len(turns) + 1)):
+            return None
+        return turns[0].names[name], turns[-1].names[name]
+
     def judge(self, worded: WordedClaim, element: Element, line: int | None) -> Verdict | None:
         """Returns the verdict in the turns that take up an element; None if it is not known."""
         turns = self.taken(element, line)

@@ -288,7 +288,7 @@ def _read_predicate(subject: Phrase, rest: list[Token]) -> Condition | None:
         return Test("startswith", subject, _after(rest, "with"))
     if head in ("ends", "end") and "with" in words:
         return Test("endswith", subject, _after(rest, "with"))
-    if head in ("exists", "appears", "occurs"):
+    if head in ("exists", "appears", "occurs", "exist", "appear", "occur"):
         container = _after(rest, "in") if "in" in words else None
         return Test("in", subject, container or Phrase(tuple(after)))
     if head in ("equals", "matches", "match"):
@@ -297,7 +297,7 @@ def _read_predicate(subject: Phrase, rest: list[Token]) -> Condition | None:
         return Test("<", Phrase(tuple(rest[1:])), subject)
     if head in ("differs", "differ"):
         return Test("==", subject, _after(rest, "from"), False) if "from" in words else None
-    if head in ("is", "are", "was", "were", "consists", "be", "evaluates"):
+    if head in ("is", "are", "was", "were", "consists", "consist", "be", "evaluates"):
         return _read_adjective(subject, rest[1:], after)
     return None
 
@@ -330,14 +330,16 @@ def _read_adjective(subject: Phrase, rest: Sequence[Token], after: list[Token]) 
         return comparison
     if words[:1] == ["in"] and words[-1:] == ["case"] and words[1] in METHOD_WORDS:
         return Test(METHOD_WORDS[words[1]], subject)
+    if content[:1] in (["found"], ["located"]) and content[1:2] == ["at"]:
+        content = content[1:]
     match content:
         case ["empty", *_] if set(content[1:]) <= {"string", "list", "dictionary", "i", "e"}:
             return Test("empty", subject)
         case ["non-empty"] | ["provided"] | ["truthy"]:
             return Test("empty", subject, None, False)
-        case ["negative"]:
+        case ["negative"] | ["negative", "number" | "integer"]:
             return Test("<", subject, _code("0"))
-        case ["positive"]:
+        case ["positive"] | ["positive", "number" | "integer"]:
             return Test("<", _code("0"), subject)
         case ["non-negative"]:
             return Test("<", subject, _code("0"), False)

@@ -69,7 +69,7 @@ _STRING_METHODS = """
 upper lower strip lstrip rstrip split rsplit startswith endswith find rfind index rindex count
 isdigit isalpha isalnum isupper islower isspace isnumeric istitle isdecimal title capitalize
 swapcase replace join zfill center ljust rjust expandtabs encode format partition rpartition
-splitlines removeprefix removesuffix isidentifier isascii casefold isprintable
+splitlines removeprefix removesuffix isidentifier isascii casefold isprintable translate maketrans
 """
 _SET_METHODS = """
 union intersection difference issubset issuperset isdisjoint symmetric_difference
@@ -334,6 +334,8 @@ def _call_method(
         kind = _TYPES[owner.id]
         if (kind, method) == (dict, "fromkeys"):
             return dict.fromkeys(*args)
+        if (kind, method) == (str, "maketrans"):
+            return str.maketrans(*args)
         receiver, *args = args
         if type(receiver) is not kind:
             raise Unknown
@@ -350,6 +352,10 @@ def _check_growth(receiver: Any, method: str, args: list[Any]) -> None:
     """Raises Unknown for calls that could make a huge value or read attributes."""
     if method == "replace" and len(receiver) * (len(args[1]) + 1) > MAX_SIZE:
         raise Unknown
+    if method == "translate" and isinstance(args[0], dict):
+        longest = max((len(text) for text in args[0].values() if isinstance(text, str)), default=1)
+        if len(receiver) * longest > MAX_SIZE:
+            raise Unknown
     if method == "format" and not _PLAIN_FORMAT.fullmatch(receiver):
         raise Unknown
     if method in ("zfill", "center", "ljust", "rjust", "expandtabs"):

@@ -8,8 +8,10 @@ import ast
 import re
 
 from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.tracing.rendering import render
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
+from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.pools import Pool
 from data_pipeline.verify.stated import WordedClaim
@@ -130,6 +132,8 @@ class HintVerdicts:
     def _refer(self, worded: WordedClaim, place: Place) -> Verdict:
         assert worded.noun is not None
         word, prefix, value = worded.noun.word, worded.noun.prefix, worded.value
+        if word.startswith("at ") and prefix == "returned":
+            return self._of_result(word.removeprefix("at "), value)
         if word.startswith("at "):
             return self._element(word.removeprefix("at "), value, place)
         if _INPUT.search(prefix) or word == "input":
@@ -151,7 +155,9 @@ class HintVerdicts:
             wide = self.pools.computed
         elif prefix or word in _RESULTS:
             wide = self.pools.computed
-        if (near is not None and place.occurrence is not None and not place.sure) or (
+        if word in _RESULTS and _REMAINS.search(worded.text):
+            pass  # "the result is still 'ab'": an input that is no result does not bear it out
+        elif (near is not None and place.occurrence is not None and not place.sure) or (
             near is not None and place.occurrence is not None and not prefix
         ):
             near = self._with_locals(near, place.occurrence)
@@ -187,6 +193,17 @@ class HintVerdicts:
                     if compare(value, text) == CONFIRMED:
                         return CONFIRMED, f"{name}[{index}] = {text}"
         return (CONTRADICTED, ", ".join(dict.fromkeys(seen))) if seen else UNKNOWN
+
+    def _of_result(self, index: str, value: str) -> Verdict:
+        """Judges "the second element of the output list is 3" by what the call returns."""
+        final = self.run.trace.result
+        if final is None or final[:1] not in ("[", "(", "'", '"'):
+            return UNKNOWN
+        try:
+            text = render(evaluate(f"({final})[{index}]", None))
+        except Unknown:
+            return UNKNOWN
+        return (CONFIRMED if compare(value, text) == CONFIRMED else CONTRADICTED), text
 
     def _item(self, name: str, index: str, frame: int, at: int) -> str | None:
         """Returns the element at an index; of a dictionary the key at that position."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.code_verdicts import own_nodes
+from data_pipeline.verify.comprehensions import ComprehensionTurns
 from data_pipeline.verify.masking import is_literal
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.stated import WordedClaim
@@ -148,6 +149,18 @@ class LoopVerdicts:
             return UNKNOWN  # of another type: told loosely
         return CONTRADICTED, real[0]
 
+    def _comprehension_range(self, worded: WordedClaim) -> Verdict:
+        """Confirms "`i` takes values from 0 to 5" of the only comprehension that binds it."""
+        name = re.match(r"\W*(\w+)", worded.text)
+        ends = name and ComprehensionTurns(self.run).first_and_last(name[1])
+        if not ends:
+            return UNKNOWN
+        fits = all(
+            compare(told, text) == CONFIRMED
+            for told, text in zip((worded.subject or "", worded.value), ends, strict=True)
+        )
+        return (CONFIRMED if fits else NOT_CHECKABLE), f"from {ends[0]} to {ends[1]}"
+
     def range(self, worded: WordedClaim, here: Occurrence | None) -> Verdict:
         """Judges "`i` goes from 0 to 6": the first and last value of a range."""
         line = here.event.line if here is not None else None
@@ -158,7 +171,7 @@ class LoopVerdicts:
         statement = self.run.statements.get(line or -1)
         runs = self.run.by_line.get(line or -1)
         if not isinstance(statement, ast.For) or not runs:
-            return UNKNOWN
+            return self._comprehension_range(worded)
         first = here if here is not None and here.event.line == line else runs[0]
         frame, at = first.event.frame, first.at - 1
         told = [dump_expression(x) for x in (worded.subject or "", worded.value)]

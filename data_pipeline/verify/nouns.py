@@ -98,7 +98,8 @@ _PROPERTIES: tuple[tuple[re.Pattern[str], str], ...] = (
     (_each(r"(?:results?|outcome|output) of (?P<x>⟦\d+⟧)$"), "{x}"),
 )  # fmt: skip
 _KIND_BEHIND = re.compile(
-    r"(⟦\d+⟧) (?:list|string|dictionary|variable|array|tuple|set|parameter|value|method call)$",
+    r"(⟦\d+⟧) (?:list|string|dictionary|variable|array|tuple|set|parameter|value|method call|"
+    r"index|number|counter|count|character|argument|integer|flag|prefix|suffix|substring|text|word|key|part)$",
     re.I,
 )
 _ASSIGNED = re.compile(r"([A-Za-z_]\w*) = ([^=].*)$", re.S)
@@ -126,7 +127,8 @@ _MODIFIERS = re.compile(
     r"processing|conversion|slicing|swap)s?)|"
     r" (?:of|from) (?:this|the|that) (?:operation|replacement|expression|call|step|method|"
     r"comparison|calculation|concatenation|slice|check|line|iteration|slicing|addition|"
-    r"function call|function)|"
+    r"function call|function|split|join|strip|stripping|search|sort|reversal|multiplication|"
+    r"subtraction|division|modulo|swap|removal|insertion|merge|update|splitting|joining|sorting)|"
     r" (?:here|in this case|at this point|in memory|so far))+$",
     re.I,
 )
@@ -134,6 +136,12 @@ _MODIFIERS = re.compile(
 
 _CHARACTERS_IN = re.compile(
     r"^(?:the )?(?:number|count) of (?P<w>[a-z]+) (?:characters? )?(?:in|of|within) (?P<x>.+)$",
+    re.I,
+)
+_RESULT_ITEM = re.compile(
+    rf"(?:the )?(?P<k>{'|'.join(INDEXES)}) (?:element|item|character|value|entry|tuple|key) "
+    r"(?:of|in) (?:the )?(?:(?:final|returned|new) )*"
+    r"(?:(?:output|result|returned|resulting) (?:list|tuple|string|array)|output|result)$",
     re.I,
 )
 
@@ -153,6 +161,8 @@ def read_noun(phrase: str, atoms: Sequence[Atom]) -> Noun | None:
         if character is None or inner is None or not inner.expressions:
             return None
         return Noun(tuple(f"{_bracket(x)}.count({character!r})" for x in inner.expressions))
+    if match := _RESULT_ITEM.match(phrase):
+        return Noun((), f"at {INDEXES[match['k'].lower()]}", "returned")
     if match := _POSSESSIVE.match(_strip(phrase)):
         prop = read_noun(f"{match['p']} of {match['x']}", atoms)
         if prop is not None and prop.expressions:

@@ -6,6 +6,11 @@ from data_pipeline.pyx.prompts import FIRST_LABEL
 
 PROMPT, FILE = "prompt", "file"
 _LABEL = re.compile(r"\bL(\d{1,6})\b")
+_HEADING_LINE = re.compile(  # "1. **Line 6**: …"
+    r"^(?P<b>[ \t]*(?:\d+[.)][ \t]*|[-*•][ \t]+)?(?:\*\*)?(?:At |On )?)[Ll]ine (?P<n>\d{1,6})"
+    r"(?=(?:\*\*)?[:,] )",
+    re.M,
+)
 _QUOTED_LINE = re.compile(r"\b[Ll]ine (\d{1,6}) \(`([^`\n]*)`\)(:)?")
 
 
@@ -39,7 +44,26 @@ def label_quoted_lines(program: str, monologue: str) -> str:
             return match[0]
         return f"[L{number + FIRST_LABEL - 1}]"
 
-    return _QUOTED_LINE.sub(put, monologue)
+    return _label_headings(program, _QUOTED_LINE.sub(put, monologue))
+
+
+def _label_headings(program: str, monologue: str) -> str:
+    """Returns a monologue with labels for "Line 6:" where a line begins with that.
+
+    The numbers may count as files do, unless the program has no such line, or as prompts do.
+    """
+    cited = {int(found["n"]) for found in _HEADING_LINE.finditer(monologue)}
+    last = len(program.rstrip("\n").split("\n"))
+    if not cited:
+        return monologue
+    in_prompt = all(FIRST_LABEL <= number < FIRST_LABEL + last for number in cited)
+    in_file = all(1 <= number <= last for number in cited)
+    if in_prompt == in_file and not _LABEL.search(monologue):
+        return monologue
+    shift = 0 if in_prompt else FIRST_LABEL - 1
+    if not in_prompt and not in_file:
+        return monologue
+    return _HEADING_LINE.sub(lambda found: f"{found['b']}[L{int(found['n']) + shift}]", monologue)
 
 
 def label_program(program: str, numbering: str) -> str:

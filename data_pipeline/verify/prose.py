@@ -19,15 +19,18 @@ from data_pipeline.verify.beyond import BeyondVerdicts
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, UNREAD, Claim
 from data_pipeline.verify.descriptions import read_description
 from data_pipeline.verify.elements import Element
+from data_pipeline.verify.instances import Instances
 from data_pipeline.verify.judging import ClaimJudge
 from data_pipeline.verify.labels import count_claim, entry_claim, label_claim
 from data_pipeline.verify.layout import GENERAL, Sentence, read_layout
 from data_pipeline.verify.misnomers import deny
+from data_pipeline.verify.ordinals import ORDINALS
 from data_pipeline.verify.phrases import code_of
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.placing import Placement, place_sentences
 from data_pipeline.verify.program_claims import ProgramClaims, read_rules, rule_calls
 from data_pipeline.verify.reading import Reading
+from data_pipeline.verify.reasons import Reasons
 from data_pipeline.verify.residue import (
     beside_turn,
     executions,
@@ -56,6 +59,11 @@ _TURN_ALONE = re.compile(r"\b(?:iteration|turn|pass|round)\b", re.I)
 _WITNESS = re.compile(r"\bas with\b|\bholds with\b|\bloop over\b|\b(?:has to|must not) hold\b")
 _NUMERAL = re.compile(r"\b(?:iteration|turn|pass)\W{0,3}(?:number |no\. )?\W?\d", re.I)
 _NEEDED = re.compile(r"\b(?:must|has to|have to|needs? to|should|only if)\b", re.I)
+_NTH_ELEMENT = re.compile(
+    rf"\W*(?:for |next,? |processing )?(?:the )?(?:{'|'.join(ORDINALS)}) (?:element|item|character|"
+    r"string|number|word|tuple|key|list|value|letter|sublist),? [`'\"\[({\d-]",
+    re.I,
+)
 _LABEL = re.compile(r"\bL\d+\b")
 _NOW = re.compile(r"[Nn]ow\b")
 _PLACED = re.compile(r"conclusion|execution|reverse")
@@ -129,6 +137,8 @@ class _MonologueJudge:
         self.told_results = ToldResults(run, judge.values)
         self.told_flow = ToldFlow(run, judge.code)
         self.beyond = BeyondVerdicts(run, judge)
+        self.reasons = Reasons(run, judge.values)
+        self.instances = Instances(run, judge.values)
         self.program = ProgramClaims(Variations(run, run_call))
         self.proposals = Proposals(run, goal, run_call) if goal is not None else None
         self.sentences, self.placement = sentences, placement
@@ -252,6 +262,7 @@ class _MonologueJudge:
             return
         place = self._place(sentence, here, start)
         first = len(self.result)
+        misplaced = self._misplaced(sentence)
         for worded in sentence.reading.claims:
             verdict, truth = self._verdict(worded, sentence, here, place, missing)
             self._add(sentence, worded, verdict, truth)
@@ -262,8 +273,11 @@ class _MonologueJudge:
                     key = (max(sentence.around), worded.subject or "")
                     self.listed.setdefault(key, []).append((len(self.result) - 1, *ends))
         self._unread(sentence, place)
+        if sentence.own and sentence.label == -1 and place.occurrence is None and self.last:
+            place = Place(self.last, True)  # "[L8]", an `else:`: after the test before it
         if not sentence.is_general:
             self._tests(first, sentence, place)
+        self.result += misplaced
         told = self.result[first:]
         if told and all((c.kind, c.verdict) == ("iteration", CONFIRMED) for c in told):
             beside = beside_turn(sentence.plain) if _TURN_ALONE.search(sentence.plain) else None
@@ -277,6 +291,12 @@ class _MonologueJudge:
             self.result += [] if known or sentence.is_general else [said]
         if self._is_loose(sentence, place):
             self.result += list(half_read(sentence.number, sentence.plain, self.result[first:]))
+        if not sentence.is_general:
+            claims = self.reasons.judged(self.result[first:], sentence.plain, place)
+            self.result[first:] = self.instances.judged(claims, sentence.plain, place)
+            if len(self.result) == first and self.instances.names_code(sentence.plain, place):
+                said = Claim(sentence.number, "code", sentence.plain[:500], CONFIRMED, None)
+                self.result.append(said)
 
     def _tests(self, first: int, sentence: Sentence, place: Place) -> None:
         """Judges what a step says of a test that it does not name, and of a comprehension."""
@@ -287,6 +307,15 @@ class _MonologueJudge:
         if len(self.result) == first and self.told_tests.names_values(sentence.plain, place):
             said = Claim(sentence.number, "code", sentence.plain[:500], CONFIRMED, None)
             self.result.append(said)
+
+    def _misplaced(self, sentence: Sentence) -> list[Claim]:
+        """Contradicts "for the fourth element `i = 2`" of a comprehension with another there."""
+        element, said = sentence.element, _NTH_ELEMENT.match(sentence.plain)
+        if element is None or said is None or element.value not in sentence.plain:
+            return []
+        truth = self.judge.comprehensions.misplaced(element)
+        text = sentence.plain[:500]
+        return [] if truth is None else [Claim(sentence.number, "value", text, CONTRADICTED, truth)]
 
     def _next_element(self, sentence: Sentence, worded: WordedClaim) -> Sentence:
         """Lets a sentence go on to another turn: "for `k` = 0, …; for `k` = 1, …"."""
@@ -335,6 +364,8 @@ class _MonologueJudge:
         if start is not None:
             self.told = start.at - 1
             return start, False
+        if sentence.element is not None and self.judge.comprehensions.taken(sentence.element, None):
+            return None, False  # a turn of a comprehension with a variable of that name
         runs = self.run.by_line.get(header, ())
         return None, bool(runs) and not self.run.trace.truncated
 

@@ -13,6 +13,7 @@ from data_pipeline.verify.judging import ClaimJudge
 from data_pipeline.verify.layout import Sentence
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.reading import Reading
+from data_pipeline.verify.reasons import says_what_holds
 from data_pipeline.verify.stated import WordedClaim
 from data_pipeline.verify.told_values import with_code
 
@@ -71,6 +72,8 @@ class ToldCode:
     def _described(self, text: str, place: Place, focus: Focus) -> Reading | None:
         """Reads all of a text, also with code in place of the values that it tells; else None."""
         told = read_description(self.run, text, focus)
+        if says_what_holds(text):
+            return None  # of this run: that the code tests it does not bear it out
         if told.unread or not told.claims:
             at: Occurrence | None = None if place.window is not None else place.occurrence
             bound = self._bound(place)

@@ -1,0 +1,165 @@
+"""Judges sentences that only show code of the place, also with values put in: "this is `xs[0:2]`".
+
+`xs[i:n]` told as `xs[0:2]` is right where `i` is 0 and `n` is 2. Every word beside the code must be
+one of narration, and every piece of code must be the line's own, as it is written or with values.
+"""
+
+import ast
+import dataclasses
+import re
+from collections.abc import Iterator, Sequence
+
+from data_pipeline.tracing.replay import Occurrence, Replay
+from data_pipeline.verify.claims import CONFIRMED, NOT_CHECKABLE, UNREAD, Claim
+from data_pipeline.verify.code_verdicts import own_nodes
+from data_pipeline.verify.masking import is_literal, mask_code
+from data_pipeline.verify.places import Place
+from data_pipeline.verify.value_verdicts import ValueVerdicts
+from data_pipeline.verify.values import compare
+from data_pipeline.verify.wordlists import word_set
+
+_MOST_LINES = 60
+_NARRATION = word_set(
+    """
+    the a an this that it we which function program code line expression operation method call
+    slicing slice substring comprehension list string condition statement value new return result
+    next then now here so thus therefore and is are as to using with by calculates calculate
+    computes constructs builds creates evaluates evaluate executes executed calculated computed
+    evaluated performed created constructed translates becomes simplifies equivalent means gives
+    follows call calls called formula following resulting generator key slice sum index length
+    becomes performs applied applies invoked runs run dictionary tuple set translation table used
+    """
+)
+_WORDS = re.compile(r"[a-z'-]+|[^\s\w.,:;*()-]")
+_LABELS = re.compile(r"\[?\bl\d+\b\]?")
+
+
+class Instances:
+    """Judges the pieces of code that the steps of one monologue show."""
+
+    def __init__(self, run: Replay, values: ValueVerdicts):
+        self.run, self.values = run, values
+
+    def judged(self, claims: list[Claim], plain: str, place: Place) -> list[Claim]:
+        """Returns the claims of a sentence with those judged that only show code of its place."""
+        return [
+            dataclasses.replace(claim, kind="code", verdict=CONFIRMED)
+            if claim.verdict == NOT_CHECKABLE
+            and claim.kind in (UNREAD, "code", "expression")
+            and self._shows_code(claim.text, plain, place)
+            else claim
+            for claim in claims
+        ]
+
+    def names_code(self, plain: str, place: Place) -> bool:
+        """Tells whether a whole sentence only shows code of its place."""
+        return self._shows_code(plain.strip(" -*.:"), plain, place)
+
+    def _shows_code(self, text: str, plain: str, place: Place) -> bool:
+        piece = codes_in(text, plain)
+        if piece is None or not 0 < len(piece.codes) <= 2 or set(piece.words) - _NARRATION:
+            return False
+        codes = piece.codes
+        if all(code.isidentifier() for code in codes) or any(map(is_literal, codes)):
+            return False  # a value alone is told, not shown
+        return all(self._is_here(code, place) for code in codes)
+
+    def _is_here(self, code: str, place: Place) -> bool:
+        told = _parse(code)
+        return told is not None and any(
+            self._is_instance(told, node, here)
+            for here in self._lines(place)
+            for node in self._nodes(here)
+        )
+
+    def _nodes(self, here: Occurrence) -> Iterator[ast.AST]:
+        statement = self.run.statement_of(here.event)
+        if statement is not None:
+            yield from own_nodes(statement)
+
+    def _lines(self, place: Place) -> Sequence[Occurrence]:
+        here = place.occurrence
+        if place.window is not None and not place.sure:
+            first, last = place.window
+            return [one for one in self.run.occurrences if first <= one.at <= last][:_MOST_LINES]
+        if here is not None and place.sure:
+            return [here]
+        return self.run.occurrences[:_MOST_LINES] if len(self.run.loops) == 0 else ()
+
+    def _is_instance(self, told: ast.AST, real: ast.AST, here: Occurrence) -> bool:
+        """Tells whether code is the program's, with values in place of some of its parts."""
+        if isinstance(real, ast.expr) and isinstance(told, ast.expr):
+            literal = _unparsed(told)
+            if literal is not None and is_literal(literal) and not isinstance(real, ast.Constant):
+                text = self.values.text_at(ast.unparse(real), here.event.frame, here.at - 1)
+                return text is not None and compare(literal, text) == CONFIRMED
+        if type(told) is not type(real):
+            return False
+        for name, one in ast.iter_fields(told):
+            if name in ("ctx", "lineno", "kind", "type_comment"):
+                continue
+            two = getattr(real, name, None)
+            if isinstance(one, ast.AST) and isinstance(two, ast.AST):
+                if not self._is_instance(one, two, here):
+                    return False
+            elif isinstance(one, list) and isinstance(two, list):
+                if len(one) != len(two) or not all(
+                    self._is_instance(a, b, here) if isinstance(a, ast.AST) else a == b
+                    for a, b in zip(one, two, strict=True)
+                ):
+                    return False
+            elif one != two:
+                return False
+        return True
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """Holds a piece of a sentence: its words, its code and values, and its text with backticks."""
+
+    words: tuple[str, ...]
+    codes: tuple[str, ...]
+    marked: str
+
+
+def codes_in(text: str, plain: str) -> Piece | None:
+    """Returns a part of a sentence apart into words and code; None if it is not found there."""
+    masked, atoms = mask_code(plain, frozenset())
+    wanted = text.replace("`", "")
+    at = re.sub(r"⟦(\d+)⟧", lambda found: atoms[int(found[1])].text, masked).find(wanted)
+    if at < 0 or not wanted:
+        return None
+    words: list[str] = []
+    codes: list[str] = []
+    end, here, marked = at + len(wanted), 0, ""
+    for piece in re.split(r"(⟦\d+⟧)", masked):
+        own = atoms[int(piece[1:-1])].text if piece.startswith("⟦") else piece
+        first, here = here, here + len(own)
+        if here <= at or first >= end:
+            continue
+        if piece.startswith("⟦"):
+            codes.append(own)
+            marked += f"`{own}`"
+        else:
+            cut = piece[max(0, at - first) : max(0, end - first)]
+            marked += cut
+            words += _WORDS.findall(_LABELS.sub("", cut.lower()))
+    return Piece(tuple(words), tuple(codes), marked)
+
+
+def _parse(code: str) -> ast.AST | None:
+    code = code.strip().removeprefix(".").removesuffix(":")
+    try:
+        body = ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    if len(body) != 1:
+        return None
+    return body[0].value if isinstance(body[0], ast.Expr) else body[0]
+
+
+def _unparsed(node: ast.expr) -> str | None:
+    try:
+        return ast.unparse(node)
+    except (ValueError, RecursionError):
+        return None
