@@ -6,13 +6,15 @@ contradicted (with the truth), or not checkable. A claim that cannot be placed i
 checkable; it is never contradicted for that.
 
 - `claims`: claims, the verdicts on claims and on lines, and their display
-- free wording, from a line to claims: `masking` (code becomes atoms), `layout` (sections, labels,
+- free wording, from a line to claims: `masking` (code becomes atoms), `wordings` (other authors'
+  words become the grammar's), `layout` (sections, labels,
   sentences), `turns` (which turn of which loop is told), `asides` (values put in),
   `clause_cutting`, `nouns`, `predicates`, `told_forms`, `grammar` and `flow_wording` (clauses
   become claims, `stated`), `givens` and `elements` (the state, or element, that a line selects),
   `consequences`, `ordinals`, `characters`, `plain_words` (what may go unread)
 - from claims to verdicts: `placing` (sentences to executions of lines), `times` (the time that a
-  sentence itself states), `judging` with `value_verdicts`, `hints`, `loop_verdicts`,
+  sentence itself states), `story` (values told in order, without labels), `judging` with
+  `value_verdicts`, `hints`, `loop_verdicts`,
   `taken_verdicts`, `step_verdicts`, `given_verdicts`, `comprehensions`, `code_verdicts`, `ends`,
   `beyond` (turns that no loop makes), `operands` (sums of plain values) and `labels`; `residue`
   holds what is left unread; `variations` judges rules about inputs by other runs, and
@@ -22,8 +24,9 @@ checkable; it is never contradicted for that.
   result (`result_contents`, `selections`, `named_parts`, `returned`; `misnomers` finds names that
   the program denies), `told_code` and `told_values` what a step
   says of its line, `told_tests`, `told_flow` and `told_results` what it says of tests without
-  their names, of the way of the run and of comprehensions; `reasons` conditions told in words,
-  `instances` code with values put in;
+   their names, of the way of the run and of comprehensions; `told_outcomes` what it says an
+   operation gives; `reasons` conditions told in words, `instances` code with values put in;
+   `word_evidence` finds words that the run or the program does not bear out;
   `pools` holds what a run computes, `evaluation` evaluates code safely, `values` compares; `prose`
   puts it all together
 - `backward`: lines that reason from the output to an input

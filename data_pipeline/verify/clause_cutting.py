@@ -8,7 +8,8 @@ import dataclasses
 import re
 
 _LINKS = (
-    r"so that|so|because|since|therefore|thus|hence|consequently|but|however|while|whereas|which|"
+    r"so that|so|because|since|therefore|thus|hence|consequently|but|however|"
+    r"while(?! loops?\b| conditions?\b| statement\b)|whereas|which|"
     r"where|making|resulting|leaving|giving|yielding|producing|meaning|indicating|leading(?= to)|"
     r"as (?=⟦|it|the|there|they|no)|due to|given that|returning"
 )

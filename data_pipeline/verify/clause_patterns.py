@@ -10,6 +10,7 @@ OPENING = re.compile(
     r"^(?:in this case|in our case|here|"
     r"as with|with|where|now|then|next|finally|first|again|also|at this (?:point|stage)|"
     r"after (?:all )?(?:these|those|the) (?:steps|operations|changes|turns|iterations)|"
+    r"after the (?:(?:for|while|inner|outer) )?loop(?: ends| finishes| is over| is done)?(?= ⟦)|"
     r"after (?:this|that|the) "
     r"[\w ]+?(?=,|$)|as a result|in the end|similarly|this time|initially|currently|and|or|but|so|"
     r"therefore|thus|hence|indeed|specifically|in other words|that is|i\.e\.?|as|if|since|"
@@ -48,7 +49,7 @@ HOLD = r"(?:contains?|holds|has|have|consists of|containing|having|includes|will
 GIVE = (
     r"(?:evaluates? to|comes? to|comes? out as|computes? to|calculates? to|gives?(?: us)?|yields?|"
     r"produces?|results? in|resulting in|→|->|=>|works out to|simplifies to|returns?|will return|"
-    r"leads to|amounts to|translates to|outputs|(?<=will )output|"
+    r"leads to|amounts to|translates to|(?<!the )(?<!final )outputs?|"
     r"converts? to|refers to|corresponds? to|"
     r"must (?:equal|give|return|produce|come to|come out as|evaluate to)|"
     r"has to (?:equal|give|return|produce|come to|come out as|evaluate to)|"

@@ -273,6 +273,10 @@ class ClauseReader(ToldRules):
             return self._outcome(complement)
         if noun is None:
             return None
+        equals = kind == "be" and not noun.expressions and "equal" in match["be"].lower()
+        same = self._value(complement) if equals and self.weak else None
+        if same is not None and is_plain(same[1]):  # of what "it" means
+            return [self._test(noun, f"{{s}} == {same[0]}", True, "any")]
         refers = kind == "give" and re.match(r"refer|correspond", match["give"], re.I)
         if refers and self._value(complement) is None:
             self.memory.noun, self.memory.fresh = noun, True

@@ -257,7 +257,40 @@ class ClaimJudge:
             return here.event.frame, [here.at - 1, here.at, here.end - 1]
         return 0, self.values.points(0, (0, len(self.run.events)))
 
+    def _decides(self, expression: str, claimed: bool, place: Place) -> bool:
+        """Returns whether a test of a turn comes out as told where the program tests its variables.
+
+        A turn may change them behind its own test: "'a' is not in `seen`" is told of that test.
+        """
+        if place.window is None or place.sure:
+            return True
+        names = self._names_in(expression)
+        kinds = ast.If | ast.While
+        outcomes = set()
+        for here in self._tests_in(place.window, place.frame, kinds) if names else ():
+            test = getattr(self.run.statement_of(here.event), "test", None)
+            if test is None or not names & self._names_in(ast.unparse(test)):
+                continue
+            one = self.values.test(expression, True, place.frame, [here.at - 1])
+            if one is not None:
+                outcomes.add(one[0] == CONFIRMED)
+        return not outcomes or claimed in outcomes
+
+    @staticmethod
+    def _names_in(expression: str) -> set[str]:
+        code = parse_code(expression)
+        return {n.id for n in ast.walk(code) if isinstance(n, ast.Name)} if code else set()
+
     def _test(self, worded: WordedClaim, place: Place) -> Verdict:
+        judged = self._tested(worded, place)
+        if judged[0] == CONFIRMED and not any(
+            self._decides(one, worded.value == "True", place)
+            for one in (worded.subject or "", *worded.others)
+        ):
+            return NOT_CHECKABLE, judged[1]
+        return judged
+
+    def _tested(self, worded: WordedClaim, place: Place) -> Verdict:
         frame, points = self._points(place)
         judged: Verdict = UNKNOWN
         for expression in (worded.subject or "", *worded.others):
@@ -363,6 +396,8 @@ class ClaimJudge:
             points = [here.at - 1, here.at, here.end - 1]
         judged_test = self.values.test(subject, claimed, frame, points)
         if judged_test is not None:
+            if judged_test[0] == CONFIRMED and not self._decides(subject, claimed, place):
+                return NOT_CHECKABLE, judged_test[1]
             if judged_test[0] == CONTRADICTED and not place.sure and place.window is None:
                 return NOT_CHECKABLE, judged_test[1]
             return judged_test

@@ -13,9 +13,10 @@ from data_pipeline.verify.masking import Atom, is_literal, mask_code
 from data_pipeline.verify.nouns import Noun
 from data_pipeline.verify.stated import SentenceReading, WordedClaim
 from data_pipeline.verify.turns import TurnTracker, counts_from_zero, loops_around, turns_range
+from data_pipeline.verify.wordings import reword
 
 _LABELS = re.compile(r"\bL(\d{1,6})\b")
-_SENTENCE = re.compile(r"(?<=[.;!?])\s+|(?<=\.\))\s+|;\s*")
+_SENTENCE = re.compile(r"(?<=[.;!?])(?<!\bi\.e\.)(?<!\be\.g\.)\s+|(?<=\.\))\s+|;\s*")
 _NUMBERING = re.compile(
     r"^\s*(?:#+\s*|[-*•]\s*|(?:\d+|⟦(?P<n>\d+)⟧)[.)](?=\W*[\w⟦])\s*|Step ⟦\d+⟧:?\s*)*\**"
 )
@@ -31,7 +32,9 @@ _AFTER_LOOP = re.compile(
     r"^(?:\W|\bL\d+\b)*(?:after|once) "
     r"(?:the |all |processing |completing |this |exiting |iterating )*"
     r"(?:\w+ )?(?:loop|iterations?|characters|elements|items|iterating|strings|words)\b|"
-    r"^(?:return statement|final|exit|conclusion|end of)\b",
+    r"^(?:return statement|final|exit|conclusion|end of)\b|"
+    r"^(?:(?:so|thus|therefore|finally|hence|lastly|in the end),? )?the (?:function|code|program) "
+    r"(?:finally |then |now )?returns\b",
     re.I,
 )
 _HEADS = re.compile(r"(?:[\w-]+ ){0,3}[\w-]+:? \(?⟦\d+⟧\)?(?: \([a-z ]+\))?\s*:?")
@@ -117,7 +120,8 @@ def _bare_names(names: frozenset[str]) -> re.Pattern[str] | None:
     if not words:
         return None
     return re.compile(
-        r"(?:(?<=^)|(?<=^\s\s\s)|(?<=\band )|(?<=\bso )|(?<=, )|(?<=\. )|(?<=\bthen )|(?<=\] )|"
+        r"(?:(?<=^)|(?<=^\s\s\s)|(?<=^[Tt]he )|(?<=, the )|(?<=\bso the )|(?<=\band the )|"
+        r"(?<=\. The )|(?<=\band )|(?<=\bso )|(?<=, )|(?<=\. )|(?<=\bthen )|(?<=\] )|"
         rf"(?<=: )|(?<=- )|(?<=\bnow ))({'|'.join(words)})"
         r"(?= (?:is|=|becomes|remains|stays|equals|increases|was)\b| = )"
     )
@@ -188,7 +192,7 @@ class _LayoutReader:
         numbering = _NUMBERING.match(text)
         if numbering and (numbering["n"] is None or atoms[int(numbering["n"])].text.isdigit()):
             text = text[numbering.end() :]
-        text = text.lstrip(" -*•").replace("**", "").strip()
+        text = reword(text.lstrip(" -*•").replace("**", "").strip(), atoms)
         return _Line(number, indent, line.strip(), text, atoms)
 
     def _quote_names(self, line: str) -> str:

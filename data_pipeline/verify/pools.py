@@ -72,7 +72,8 @@ class Pools:
             try:
                 pool.add([render(evaluate_node(part, before))])
             except (Unknown, ValueError, RecursionError):
-                pool.complete = pool.complete and (whole or isinstance(part, _COMPREHENSIONS))
+                silent = whole or isinstance(part, (*_COMPREHENSIONS, ast.Attribute))
+                pool.complete = pool.complete and silent  # an attribute here is a method
         return pool
 
     def locals(self, here: Occurrence) -> Pool:

@@ -42,19 +42,24 @@ from data_pipeline.verify.residue import (
     turns_of_kind,
 )
 from data_pipeline.verify.stated import WordedClaim, claim_kind
+from data_pipeline.verify.story import Story
 from data_pipeline.verify.times import TimeVerdicts
 from data_pipeline.verify.told_code import ToldCode, claims_of
 from data_pipeline.verify.told_flow import ToldFlow
+from data_pipeline.verify.told_outcomes import ToldOutcomes
 from data_pipeline.verify.told_results import ToldResults
 from data_pipeline.verify.told_tests import ToldTests
 from data_pipeline.verify.turns import find_turn, turn_window
 from data_pipeline.verify.value_verdicts import Verdict
 from data_pipeline.verify.values import compare
 from data_pipeline.verify.variations import Variations
+from data_pipeline.verify.word_evidence import WordEvidence
 
 MAX_CHARACTERS = 200_000
 _MOST_CLAIMS = 20_000
 _OF_VALUES = frozenset(("return", "value", "put", "taken", "gives", "outcome", "given back"))
+_OF_STEPS = frozenset(("put", "taken", "refer", "refer test", "outcome", "same", "grows", "kept",
+                       "gives", "entered", "sets", "ended"))  # fmt: skip
 _TURN_ALONE = re.compile(r"\b(?:iteration|turn|pass|round)\b", re.I)
 _WITNESS = re.compile(r"\bas with\b|\bholds with\b|\bloop over\b|\b(?:has to|must not) hold\b")
 _NUMERAL = re.compile(r"\b(?:iteration|turn|pass)\W{0,3}(?:number |no\. )?\W?\d", re.I)
@@ -132,10 +137,13 @@ class _MonologueJudge:
         self.lines, self.goal, self.run_call = lines, goal, run_call
         self.run, self.judge = run, judge
         self.times = TimeVerdicts(run, judge.values)
+        self.story = Story(run, judge.values, sentences)
         self.told_code = ToldCode(run, judge)
         self.told_tests = ToldTests(run, judge.values)
         self.told_results = ToldResults(run, judge.values)
         self.told_flow = ToldFlow(run, judge.code)
+        self.words = WordEvidence(run, judge.values.pools)
+        self.told_outcomes = ToldOutcomes(run, judge.values)
         self.beyond = BeyondVerdicts(run, judge)
         self.reasons = Reasons(run, judge.values)
         self.instances = Instances(run, judge.values)
@@ -172,8 +180,20 @@ class _MonologueJudge:
             else:
                 for index, sentence in sentences:
                     self._sentence(index, sentence, self.placement.places[index])
+            if self.goal is None:
+                self._doubt_words(number)
         self._check_turn_lists()
         return self.result
+
+    def _doubt_words(self, number: int) -> None:
+        """Notes the words of a confirmed line that the run does not bear out."""
+        own = [claim for claim in self.result if claim.line == number]
+        if not own or any(claim.verdict != CONFIRMED for claim in own):
+            return
+        for text, truth in self.words.unproven(self.lines[number - 1]):
+            verdict = NOT_CHECKABLE if truth is None else CONTRADICTED
+            kind = UNREAD if truth is None else "code"
+            self.result.append(Claim(number, kind, text[:500], verdict, truth))
 
     def _backward_line(
         self, number: int, backward: Reading, sentences: list[tuple[int, Sentence]]
@@ -445,7 +465,10 @@ class _MonologueJudge:
                 counted = turns_of_kind(self.run, worded.value, plain)
             return counted or verdict
         if loose or (sentence.turn is not None and not sentence.own):
-            verdict = self.times.judged(worded, plain, verdict, place, loose=loose)
+            timed = self.times.judged(worded, plain, verdict, place, loose=loose)
+            if timed[0] == NOT_CHECKABLE and self._told_in_order(sentence, worded, place, verdict):
+                timed = CONFIRMED, verdict[1]
+            verdict = timed
         if (
             loose
             and verdict[0] == CONTRADICTED
@@ -453,6 +476,30 @@ class _MonologueJudge:
         ):
             return NOT_CHECKABLE, verdict[1]
         return verdict
+
+    def _told_in_order(
+        self, sentence: Sentence, worded: WordedClaim, place: Place, verdict: Verdict
+    ) -> bool:
+        """Returns whether a claim fits the run where the order of the text puts it."""
+        if self.times.names_time(worded, sentence.plain):
+            return False
+        if verdict[0] == CONFIRMED and self.story.fits(sentence, worded):
+            return True
+        if worded.kind == "goes on":
+            window = place.window or self.story.window(sentence, worded)
+            return window is not None and self._goes_on(window[0])
+        if place.window is not None:
+            return verdict[0] == CONFIRMED and self.story.anchors(sentence)
+        if worded.kind in ("test", "branch") and worded.subject is not None:
+            return self.story.holds_throughout(sentence, worded)
+        if worded.kind not in _OF_STEPS or (window := self.story.window(sentence, worded)) is None:
+            return False
+        return self.judge.judge(worded, Place(None, False, window, 0))[0] == CONFIRMED
+
+    def _goes_on(self, at: int) -> bool:
+        """Returns whether a loop makes another turn after an event of the run's own call."""
+        here = [o for o in self.run.occurrences if o.at <= at and o.event.frame == 0]
+        return bool(here) and self.judge.loops.goes_on(here[-1])[0] == CONFIRMED
 
     def _at_the_end(self, worded: WordedClaim, sentence: Sentence) -> str:
         """Confirms a value told in the conclusion only if the run ends with it."""
@@ -504,7 +551,8 @@ class _MonologueJudge:
             for text in sentence.reading.unread:
                 self.result.append(Claim(sentence.number, UNREAD, text[:500], NOT_CHECKABLE, None))
             return
-        self.result += self.told_code.claims(sentence, place)
+        told = list(self.told_code.claims(sentence, place))
+        self.result += self.told_outcomes.judged(told, place)
         pool = self.judge.values.pools.everything
         for text in sentence.reading.mentions:
             if not pool.has(text):

@@ -20,7 +20,9 @@ _NUMBER = r"-?\d+(?:\.\d+)?"
 _REASONS = re.compile(
     r"\b(?:because|since|due to|given that|as (?:it|the|there|all|a|an)\b).*", re.I
 )
-_LISTED = re.compile(rf"(?<![\[({{\w])(?<!, ){_NUMBER}, (?:and |then )?{_NUMBER}(?![\w\])}}])")
+_LISTED = re.compile(
+    rf"(?<![\[({{\w])(?<!, ){_NUMBER}, (?:and |then )?{_NUMBER}(?![\w\])}}]| ?[-+*/%<>=!])"
+)
 _TELLS = (
     re.compile(r"\b(?:not|never|un)\s?-?(?:caught|handled|raised)\b", re.I),
     re.compile(r"\b(?:early|prematurely|break|immediately|directly)\b", re.I),

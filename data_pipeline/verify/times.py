@@ -5,10 +5,12 @@ run has at another moment only is not confirmed by it. A value without any time 
 where the run leaves no choice.
 """
 
+import ast
 import dataclasses
 import re
 from collections.abc import Iterator
 
+from data_pipeline.source.syntax import nodes_of
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.evaluation import Unknown, evaluate
@@ -16,7 +18,13 @@ from data_pipeline.verify.ordinals import ORDINALS
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.stated import NUMBERS, WordedClaim
 from data_pipeline.verify.turns import turn_window
-from data_pipeline.verify.value_verdicts import ValueVerdicts, Verdict, is_name
+from data_pipeline.verify.value_verdicts import (
+    ValueVerdicts,
+    Verdict,
+    dump_expression,
+    dump_node,
+    is_name,
+)
 from data_pipeline.verify.values import compare
 
 _MOST_POINTS = 300
@@ -52,6 +60,9 @@ _ANY_TIME = re.compile(
     r"later|earlier|previously|at this point|by then)\b",
     re.I,
 )
+_OTHER_TIME = re.compile(
+    r"\b(?:before|until|once|when|whenever|later|earlier|previously|by then|after)\b", re.I
+)
 _KINDS = ("value", "test", "branch")
 
 
@@ -79,6 +90,8 @@ class TimeVerdicts:
             return verdict
         if worded.subject.startswith("return ") or worded.when == "start":
             return verdict
+        if verdict[0] == CONFIRMED and self._is_constant(worded):
+            return verdict
         numbered = (turn := _IN_TURN.search(plain)) is not None and turn["n"] is not None
         if place.window is not None and (numbered or not loose):
             return self._in_turn(worded, plain, verdict, place, loose=loose)
@@ -103,6 +116,11 @@ class TimeVerdicts:
             told = self._at(worded, [list(self._told_turn(found))], verdict)
             return told if told[0] == CONFIRMED else (NOT_CHECKABLE, told[1])
         return judged
+
+    def names_time(self, worded: WordedClaim, plain: str) -> bool:
+        """Returns whether a sentence states a time other than the one at which it is told."""
+        told = (_AFTER_TURNS, _IN_TURN, _LOOP, _START, _END, _OTHER_TIME)
+        return any(pattern.search(plain) for pattern in told)
 
     def reached(self, plain: str) -> bool:
         """Returns whether a sentence opens with "After 3 iterations," and some loop makes them."""
@@ -222,7 +240,8 @@ class TimeVerdicts:
         if fits[-1] or (moment.edge == "any" and worded.kind != "value" and any(fits)):
             return CONFIRMED, texts[-1]
         if moment.edge == "any" and any(fits):
-            return NOT_CHECKABLE, texts[-1]
+            known = CONFIRMED if not is_name(worded.subject or "") else NOT_CHECKABLE
+            return known, texts[-1]
         before = self._outcomes(worded, dataclasses.replace(moment, last=moment.first - 1))
         if moment.edge == "any" and any(fit for fit, _ in before) and not self._is_bound(worded):
             return NOT_CHECKABLE, texts[-1]
@@ -263,8 +282,38 @@ class TimeVerdicts:
         points = [at for at in own if self.run.events[at].frame == moment.frame]
         return points if len(points) <= _MOST_POINTS else points[:150] + points[-150:]
 
+    def _computed(self, worded: WordedClaim) -> bool | None:
+        """Returns whether the program's own code of the subject always comes out as claimed.
+
+        None if no line computes it, or if only a name is told.
+        """
+        wanted = dump_expression(worded.subject or "")
+        if wanted is None or is_name(worded.subject or ""):
+            return None
+        fits = []
+        for line, statement in self.run.statements.items():
+            own = nodes_of(statement) if isinstance(statement, _SIMPLE) else _tests(statement)
+            if not any(dump_node(node) == wanted for node in own):
+                continue
+            for here in self.run.by_line.get(line, ())[:_MOST_POINTS]:
+                text = self.values.text_at(worded.subject or "", here.event.frame, here.at - 1)
+                if text is None:
+                    return None
+                fits.append(compare(worded.value, text) == CONFIRMED)
+        return all(fits) if fits else None
+
+    def _is_constant(self, worded: WordedClaim) -> bool:
+        """Returns whether a claim is about values alone: "4 % 3 = 1" holds at any time."""
+        try:
+            evaluate(worded.subject or "", None)
+        except (Unknown, ValueError, RecursionError):
+            return False
+        return True
+
     def _settled(self, worded: WordedClaim) -> bool:
         """Returns whether the claim holds in every state of the run that knows its subject."""
+        if (computed := self._computed(worded)) is not None:
+            return computed
         known = False
         for frame, (first, last) in list(self.run.frames.items())[:50]:
             outcomes = self._outcomes(worded, Moment(frame, first, last, "any"))
@@ -272,6 +321,16 @@ class TimeVerdicts:
             if not all(fit for fit, _ in outcomes):
                 return False
         return known
+
+
+_SIMPLE = ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Return | ast.Expr
+
+
+def _tests(statement: ast.stmt) -> Iterator[ast.AST]:
+    """Yields the code of a statement's own test."""
+    test = getattr(statement, "test", None)
+    if test is not None:
+        yield from nodes_of(test)
 
 
 def _edge_of(found: re.Match) -> str:

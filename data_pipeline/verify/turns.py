@@ -15,7 +15,7 @@ from data_pipeline.verify.claims import CONFIRMED
 from data_pipeline.verify.clause_parts import equations
 from data_pipeline.verify.flow_wording import turn_of
 from data_pipeline.verify.masking import Atom
-from data_pipeline.verify.ordinals import ORDINALS
+from data_pipeline.verify.ordinals import INDEXES, ORDINALS
 from data_pipeline.verify.values import compare
 from data_pipeline.verify.wordlists import word_set
 
@@ -23,13 +23,20 @@ _FROM_ZERO = re.compile(r"\b(?:iteration|turn|pass)(?: (?:number|no\.))? ?#?⟦(
 _NUMERAL = re.compile(r"\b(?:iteration|turn|pass)\b[^⟦]{0,12}⟦\d+⟧", re.I)
 _ELEMENT = re.compile(
     rf"^(?:(?:for|when|processing|next|the|only|{'|'.join(ORDINALS)}) )*"
-    r"(?:\w+ )??(?P<n>\w+):? \(?⟦(?P<v>\d+)⟧\)?"
-    r"(?: \([^)]*\))?\s*(?::|$|(?= is (?:checked|processed|examined|considered|visited|encountered|"
-    r"evaluated|tested)\b))",
+    r"(?:\w+ )??(?P<n>\w+)(?:,|:| is)? \(?⟦(?P<v>\d+)⟧\)?"
+    r"(?: \([^)]*\))?\s*(?::|[.,]|$|(?= is (?:checked|processed|examined|considered|visited|"
+    r"encountered|evaluated|tested)\b))",
     re.I,
 )
 _BOUND = re.compile(r"^(?:(?:for|when|with|at|now|then|next|if) )*(?:the )?(?P<x>⟦\d+⟧)"
                     r"(?: (?:=|is|as) (?P<v>⟦\d+⟧))?(?=\s*[:,(]|\s*→|\s*$)", re.I)  # fmt: skip
+_VALUE_ALONE = re.compile(  # "For 'a', …", "'a': …"
+    r"^(?:for|with|next(?: comes| is)?|then|now|at|on|when we (?:get|come) to|"
+    r"(?:the )?(?:\w+ )?(?:part|piece|name|step|one):) ⟦(?P<v>\d+)⟧(?=\s*[:,]| is\b)|"
+    r"^⟦(?P<w>\d+)⟧(?=:)",
+    re.I,
+)
+_NTH_LOOP = re.compile(r"\b(first|second|third|last) (?:for |while )?loop\b", re.I)
 _ELEMENTS = word_set(
     "character char element item word key number digit letter value string name member entry"
 )
@@ -75,6 +82,7 @@ class TurnTracker:
         self.run, self.from_zero = run, from_zero
         self.stack: list[_Open] = []
         self.sibling: dict[int, int] = {}  # indent -> header of the last heading there
+        self.named: int | None = None  # the loop that "the second loop" means
 
     def clear(self) -> None:
         self.stack.clear()
@@ -104,7 +112,11 @@ class TurnTracker:
     ) -> TurnHeading | None:
         """Reads a heading in a sentence and makes it hold; None if it has none."""
         number = turn_of(text, atoms)
-        near = self.sibling.get(indent) or (loop_of(self.run, label) if label else None)
+        if told := _NTH_LOOP.search(text):
+            self.named = self._nth_loop(told[1].lower())
+        near = (
+            self.named or self.sibling.get(indent) or (loop_of(self.run, label) if label else None)
+        )
         bound = self._binding(text, atoms, number is not None, near)
         if number is None and bound is None:
             return None
@@ -125,6 +137,13 @@ class TurnTracker:
         return heading
 
     # ---- which loop, which turn
+
+    def _nth_loop(self, ordinal: str) -> int | None:
+        """Returns the loop that an ordinal means, of those that stand in no other loop."""
+        loops = sorted(self.run.loops)
+        outer = [h for h in loops if not any(h != o and h in self._body(o) for o in loops)]
+        index = INDEXES[ordinal]
+        return outer[index] if len(outer) > max(index, 0) else None
 
     def _body(self, header: int) -> range:
         first, last = self.run.loops.get(header, (0, -1))
@@ -157,8 +176,16 @@ class TurnTracker:
             value = atoms[int(match["v"])].text
             for header in self._likely_loops(match["n"].lower(), near):
                 for name in self.targets(header):
-                    if self._find(header, name, value) is not None:
+                    here = self._find(header, name, value)
+                    if here is not None and _is_nth(match[0], here, header):
                         return header, name, value
+            return None
+        if not pairs and not numbered and (match := _VALUE_ALONE.match(text)):
+            atom = atoms[int(match["v"] or match["w"])]
+            for header in self._likely_loops("", near) if atom.literal else ():
+                for name in self.targets(header):
+                    if self._find(header, name, atom.text) is not None:
+                        return header, name, atom.text
             return None
         for name, value in pairs:
             if (header := self._loop_of_variable(name, near)) is not None:
@@ -311,6 +338,15 @@ def _fits(here: Occurrence, around: dict[int, int]) -> bool:
             return False
         if real != (here.totals[header][0] if turn == -1 else turn):
             return False
+    return True
+
+
+def _is_nth(text: str, here: Occurrence, header: int) -> bool:
+    """Returns whether a turn is the one that an ordinal of a heading names, if it has one."""
+    for word in re.findall(r"[a-z]+", text.lower()):
+        if word in ORDINALS:
+            wanted = ORDINALS[word]
+            return here.turns[header] == (here.totals[header][0] if wanted == -1 else wanted)
     return True
 
 

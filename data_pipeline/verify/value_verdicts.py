@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import re
 from collections.abc import Iterator
 
 from data_pipeline.source import syntax
@@ -217,6 +218,8 @@ class ValueVerdicts:
                     run.value(frame, name, here.end - 1) is None for name in names & run.names
                 ):
                     continue  # some of its variables do not exist yet
+                if judged == UNKNOWN and _is_item(worded.subject):
+                    continue  # nor does this item of it
                 checked += judged[0] != NOT_CHECKABLE
                 verdicts.add(judged[0])
                 truth = judged[1] or truth
@@ -320,6 +323,12 @@ def _names(expression: str) -> frozenset[str]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return frozenset()
     return frozenset(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_item(expression: str) -> bool:
+    """Returns whether code is a plain item of a variable: "counts['a']"."""
+    return re.fullmatch(r"[A-Za-z_]\w*\[(?:-?\d+|'[^']*'|\"[^\"]*\")\]", expression) is not None
 
 
 _COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp

@@ -1,0 +1,434 @@
+"""Finds words of a line that the run or its program does not bear out.
+
+"The tuple `xs`" of a list, "the first two characters" where a program takes the last ones, "the
+while loop" where there is none: such a word may be wrong while all values of its line are right. A
+line with one is never confirmed; where the run denies it plainly, the line is contradicted.
+"""
+
+import ast
+import functools
+import itertools
+import re
+from collections.abc import Callable, Iterator
+
+from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.tracing.replay import Replay
+from data_pipeline.verify.layout import variable_names
+from data_pipeline.verify.masking import Atom, mask_code
+from data_pipeline.verify.pools import Pools
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "list": (list,), "array": (list, tuple), "tuple": (tuple,), "dictionary": (dict,),
+    "dict": (dict,), "string": (str,), "substring": (str,), "integer": (int,),
+    "boolean": (bool,),
+}  # fmt: skip
+_NOUN = "|".join(_TYPES)
+_MAKERS = {"list": list, "tuple": tuple, "dict": dict, "set": set, "sorted": list,
+           "frozenset": set, "zip": tuple, "enumerate": tuple, "Counter": dict}  # fmt: skip
+_BEHIND = re.compile(  # "the list `xs`", "a list called `xs`", "the list, which is now [1]"
+    rf"\b(?P<t>{_NOUN})(?:,? (?:which|that) (?:is|was)(?: now| then)?| (?:called|named)|"
+    r" (?:is|becomes|remains|was)(?: now| then| still)?|:)? ⟦(?P<x>\d+)⟧"
+    r"(?! ?(?:[-+*/%[(.=]|or\b))",
+    re.I,
+)
+_BEFORE = re.compile(
+    rf"⟦(?P<x>\d+)⟧,? (?:(?:which )?(?:is|are|was) (?:expected to be |also |still )?|(?:to be|as) )"
+    rf"(?:an? |the )(?:new |single |empty |non-empty |modified |sorted |input )?(?P<t>{_NOUN})\b"
+    r"(?! (?:of (?:length|size)|comprehension|object|method|index))|"
+    rf"⟦(?P<y>\d+)⟧ (?P<u>list|dictionary|dict|tuple|string|array)"
+    r"(?=\W*$|[.,;]| (?:and|is|to|with)\b)",
+    re.I,
+)
+_RETURNED = re.compile(
+    r"\breturn(?:s|ed|ing)? (?:the |an? )?(?:\w+ )??(?P<t>list|tuple|dictionary|dict|string)"
+    r"(?=,? |\W*$)(?! (?:representation|form))", re.I
+)  # fmt: skip
+_HEDGED = re.compile(r"\b(?:if|would|could|may|might|not|never|n't|like|either|or|converted?|"
+                     r"converts?|converting|into|instead)\b", re.I)  # fmt: skip
+_LOOP = re.compile(r"\b(?P<k>for|while)[ -]loop\b", re.I)
+_BEFORE_RETURN = re.compile(
+    r"\breturn(?:s|ed)? [^.;]*⟦\d+⟧[^.;]* before (?:\w+ing|the loop|all|any|performing)\b|"
+    r"^\W*before (?:the (?:\w+ )?loop|processing|all)\b[^.;]*\breturns?\b", re.I,
+)  # fmt: skip
+_EMPTY = re.compile(
+    r"\b(?P<no>non-)?empty (?:\w+ )?⟦(?P<x>\d+)⟧|⟦(?P<y>\d+)⟧,? (?:which )?(?:is|was|remains) "
+    r"(?:now |still |initially )?(?:an? )?(?P<not>not |non-)?empty\b", re.I,
+)  # fmt: skip
+_MADE = re.compile(r"\b(?:creat|initiali[sz]|start|declar|defin)\w*", re.I)
+_MOVED = re.compile(
+    r"\b(?:(?P<out>remov|delet|popp|discard)(?:es|ed|e|s|ing)?|(?P<in>append|insert|add)(?:s|ed|ing)?)"
+    r" (?:[^.;,]*? )?(?P<p>from|to|into) (?:the )?(?:\w+ )?⟦(?P<x>\d+)⟧", re.I,
+)  # fmt: skip
+_ENDS = re.compile(
+    r"\b(?P<e>first|last) (?:(?:⟦(?P<n>\d+)⟧|(?P<w>two|three|four|five|few)) )"
+    r"(?:characters|elements|items|letters|digits|words)(?:,| is| are|:)? ⟦(?P<v>\d+)⟧", re.I,
+)  # fmt: skip
+_OF_DICTIONARY = re.compile(
+    r"\b(?P<k>keys?|values?) (?:(?:already |also )?(?:exists?|appears?|is|are) (?:\w+ )??)?"
+    r"(?:of|in|from) "
+    r"(?:(?:the )?(?:\w+ )??(?:dictionary|dict)\b(?: ⟦\d+⟧)?|(?:the )?⟦(?P<x>\d+)⟧(?! ?\[))",
+    re.I,
+)  # fmt: skip
+_LOOPS_OVER = re.compile(
+    r"\b(?:loops?|iterat\w+|goes|going|runs) (?:over|through) (?:each |all |every |of |the )*"
+    r"(?P<k>keys?|values?) (?:of|in) (?:the )?(?:\w+ )?⟦(?P<x>\d+)⟧", re.I
+)  # fmt: skip
+_KEY_NAMED = re.compile(
+    r"(?P<v>\b(?:remov|delet|popp?)(?:es|ed|e|s|ing)? )?(?:the )?\b(?P<k>key|value) ⟦(?P<x>\d+)⟧",
+    re.I,
+)
+_PHRASES_AT_VALUE = re.compile(r"\b(?:at|to) (?:the )?(?:specified |given )?value ⟦", re.I)
+
+
+class WordEvidence:
+    """Knows the types, loops and operations that words of a line may speak of."""
+
+    def __init__(self, run: Replay, pools: Pools):
+        self.run, self.pools = run, pools
+
+    def unproven(self, line: str) -> Iterator[tuple[str, str | None]]:
+        """Yields each piece of a line that lacks evidence, with the truth if the run denies it."""
+        text, atoms = mask_code(line, self._names)
+        yield from self._types(text, atoms)
+        yield from self._loops(text)
+        yield from self._sizes(text, atoms)
+        yield from self._moves(text, atoms)
+        yield from self._taken(text, atoms)
+        yield from self._keys(text, atoms)
+        yield from self._loop_values(text, atoms)
+        for pattern in (_BEFORE_RETURN, _PHRASES_AT_VALUE):
+            if found := pattern.search(text):
+                yield found[0], None
+        for word, proven in _WORDS:
+            if (found := word.search(text)) and not proven(self._code):
+                yield found[0], None
+
+    @functools.cached_property
+    def _names(self) -> frozenset[str]:
+        return variable_names(self.run)
+
+    @functools.cached_property
+    def _code(self) -> "_Code":
+        return _Code(self.run)
+
+    def _loop_values(self, text: str, atoms: list[Atom]) -> Iterator[tuple[str, str | None]]:
+        """Yields a loop over "the values of `d`" where the loop takes its keys, or the reverse."""
+        for found in _LOOPS_OVER.finditer(text):
+            name = atoms[int(found["x"])].text
+            if self._types_of(Atom(name, False, 0)) != {dict}:
+                continue
+            method = "values" if found["k"].lower().startswith("value") else "keys"
+            sources = [ast.unparse(node.iter) for node in self.run.nodes
+                       if isinstance(node, ast.For | ast.comprehension)]  # fmt: skip
+            known = [one for one in sources if re.search(rf"\b{name}\b", one)]
+            allowed = {f"{name}.{method}()", f"{name}.items()"}
+            if method == "keys":
+                allowed.add(name)
+            if known and not any(
+                one in allowed or re.sub(r"^\w+\((.*)\)$", r"\1", one) in allowed for one in known
+            ):
+                yield _spell(found[0], atoms), f"the loop is over {known[0]}"
+
+    # ---- types
+
+    def _types(self, text: str, atoms: list[Atom]) -> Iterator[tuple[str, str | None]]:
+        for pattern in (_BEHIND, _BEFORE):
+            for found in pattern.finditer(text):
+                groups = found.groupdict()
+                noun = (groups["t"] or groups.get("u") or "").lower()
+                atom = atoms[int(groups["x"] or groups["y"])]
+                known = self._types_of(atom)
+                if known and not known & set(_TYPES[noun]):
+                    told = ", ".join(sorted(one.__name__ for one in known))
+                    plain = pattern is _BEHIND and noun not in ("integer", "substring", "array")
+                    sure = plain and not _HEDGED.search(text[: found.start()])
+                    yield _spell(found[0], atoms), f"{atom.text} is a {told}" if sure else None
+        for found in _RETURNED.finditer(text):
+            result = _value(self.run.trace.result)
+            if result is None or _HEDGED.search(text[: found.start()]):
+                continue
+            if not isinstance(result, _TYPES[found["t"].lower()]):
+                yield found[0], None
+        for found in re.finditer(r"\b(list|tuple|dictionary|set)s?\b", text, re.I):
+            noun = found[1].lower()
+            wanted = (set, frozenset) if noun == "set" else _TYPES[noun]
+            verb = noun == "set" and not re.search(
+                r"\b(?:a|an|the) (?:\w+ )?set$", text[: found.end()]
+            )
+            if not verb and not self._held & set(wanted):
+                yield found[0], None
+
+    def _types_of(self, atom: Atom) -> set[type]:
+        """Returns the types of a literal, or of a variable at any time; none if one is unknown."""
+        if atom.literal:
+            value = _value(atom.text)
+            return set() if value is None else {type(value)}
+        if not atom.text.isidentifier():
+            return set()
+        found = set()
+        for frame in list(self.run.frames)[:50]:
+            for text in self.run.history(frame, atom.text)[1][:200]:
+                value = _value(text) if text is not None else 0
+                if value is None:
+                    return set()
+                found |= {type(value)} if text is not None else set()
+        return found
+
+    @functools.cached_property
+    def _held(self) -> set[type]:
+        """Returns the types of all that the run computes, and those that its code may make."""
+        found: set[type] = set()
+        for text in self.pools.everything.texts:
+            if text[:1] in "[({" or text.startswith(
+                ("set(", "frozenset(", "<", "deque", "Counter")
+            ):
+                value = _value(text)
+                found |= {list, tuple, dict, set} if value is None else {type(value)}
+        makers = {
+            ast.List: list, ast.ListComp: list, ast.Tuple: tuple, ast.Dict: dict,
+            ast.DictComp: dict, ast.Set: set, ast.SetComp: set,
+        }  # fmt: skip
+        for node in self.run.nodes:
+            found |= {made for kind, made in makers.items() if isinstance(node, kind)}
+            if isinstance(node, ast.Name):
+                found |= {_MAKERS[node.id]} if node.id in _MAKERS else set()
+        return found
+
+    # ---- loops, sizes, moves
+
+    def _loops(self, text: str) -> Iterator[tuple[str, str | None]]:
+        kinds = {type(self.run.statements[header]).__name__.lower() for header in self.run.loops}
+        for found in _LOOP.finditer(text):
+            if kinds and found["k"].lower() not in kinds and not self._code.comprehends:
+                yield found[0], f"it is a {next(iter(kinds))} loop"
+
+    def _sizes(self, text: str, atoms: list[Atom]) -> Iterator[tuple[str, str | None]]:
+        """Yields an "empty" or "non-empty" that a value or variable never is."""
+        for found in _EMPTY.finditer(text):
+            atom = atoms[int(found["x"] or found["y"])]
+            texts = [atom.text] if atom.literal else self._texts(atom.text)
+            texts = texts[:1] if _MADE.search(text) else texts
+            sizes = {bool(value) for text in texts if (value := _value(text)) is not None}
+            full = bool(found["no"] or found["not"])
+            if sizes and full not in sizes and not _HEDGED.search(text[: found.start()]):
+                yield _spell(found[0], atoms), None
+
+    def _texts(self, name: str) -> list[str]:
+        frames = list(self.run.frames)[:50]
+        return [text for f in frames for text in self.run.history(f, name)[1][:200] if text]
+
+    def _moves(self, text: str, atoms: list[Atom]) -> Iterator[tuple[str, str | None]]:
+        """Yields what is put into, or taken out of, a variable that never grows, or shrinks."""
+        for found in _MOVED.finditer(text):
+            name = atoms[int(found["x"])].text
+            out = found["out"] is not None
+            if out != (found["p"].lower() == "from") or not name.isidentifier():
+                continue
+            values = [_value(text) for text in self._texts(name)]
+            if not all(isinstance(value, list | dict | set | str) for value in values):
+                continue
+            sizes = [len(value) for value in values]
+            steps = list(itertools.pairwise(sizes))
+            if values and not any(b < a if out else b > a for a, b in steps):
+                if isinstance(values[0], str) or len(values) == 1:
+                    continue  # a new text may be made of it
+                yield _spell(found[0], atoms), None
+
+    def _taken(self, text: str, atoms: list[Atom]) -> Iterator[tuple[str, str | None]]:
+        """Yields "the last 2 characters, 'on'" where nothing that the run holds ends so."""
+        for found in _ENDS.finditer(text):
+            part = _value(atoms[int(found["v"])].text)
+            if not isinstance(part, str | list):
+                continue
+            first = found["e"].lower() == "first"
+            for other in self.pools.everything.texts:
+                whole = _value(other)
+                longer = type(whole) is type(part) and len(whole) > len(part)
+                if longer and (whole[: len(part)] if first else whole[-len(part) :]) == part:
+                    break
+            else:
+                yield _spell(found[0], atoms), None
+
+    def _keys(self, text: str, atoms: list[Atom]) -> Iterator[tuple[str, str | None]]:
+        """Yields keys told as values, and values told as keys, of dictionaries."""
+        if not self._dictionaries:
+            return
+        for found in _OF_DICTIONARY.finditer(text):
+            name = atoms[int(found["x"])].text if found["x"] else ""
+            if name and self._types_of(Atom(name, False, 0)) != {dict}:
+                continue
+            if found["k"].lower().startswith("value") and not self._code.reads_values:
+                yield _spell(found[0], atoms), None
+            if found["k"].lower().startswith("key") and self._code.reads_values_alone:
+                yield _spell(found[0], atoms), None
+        keys = {key for one in self._dictionaries for key in map(repr, one)}
+        values = {value for one in self._dictionaries for value in map(repr, one.values())}
+        for found in _KEY_NAMED.finditer(text):
+            told = _value(atoms[int(found["x"])].text)
+            other, own = (values, keys) if found["k"].lower() == "key" else (keys, values)
+            named = found["k"].lower() == "key" or found["v"]  # "value" may be any value
+            if named and told is not None and repr(told) in other and repr(told) not in own:
+                yield _spell(found[0], atoms), None
+
+    @functools.cached_property
+    def _dictionaries(self) -> list[dict]:
+        known = (_value(text) for text in self.pools.everything.texts if text[:1] == "{")
+        return [value for value in known if isinstance(value, dict)]
+
+
+class _Code:
+    """Knows what a program calls and computes."""
+
+    def __init__(self, run: Replay):
+        self.nodes = run.nodes
+        self.calls = {
+            node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            for node in run.nodes
+            if isinstance(node, ast.Call)
+        }
+        self.operators = {type(n.op) for n in run.nodes if isinstance(n, ast.BinOp | ast.AugAssign)}
+        self.comprehends = any(isinstance(node, ast.comprehension) for node in run.nodes)
+        self.slices = [n.slice for n in run.nodes if isinstance(n, ast.Subscript)]
+
+    def has(self, *names: str) -> bool:
+        return not self.calls.isdisjoint(names)
+
+    def does(self, *operators: type) -> bool:
+        return not self.operators.isdisjoint(operators)
+
+    @functools.cached_property
+    def puts_in_front(self) -> bool:
+        """Returns whether something is put before what a variable holds: `s = c + s`."""
+        for node in self.nodes:
+            match node:
+                case ast.Assign(targets=[ast.Name(id=name)], value=ast.BinOp(op=ast.Add())):
+                    parts = _operands(node.value)
+                    if any(getattr(part, "id", "") == name for part in parts[1:]):
+                        return True
+        return self.has("insert", "appendleft", "rjust", "zfill", "center", "format", "extendleft")
+
+    @functools.cached_property
+    def turns_round(self) -> bool:
+        """Returns whether something is reversed."""
+        steps = [getattr(one, "step", None) for one in self.slices]
+        down = any(step is not None and ast.unparse(step).startswith("-") for step in steps)
+        words = any(isinstance(node, ast.keyword) and node.arg == "reverse" for node in self.nodes)
+        return down or words or self.puts_in_front or self.has("reverse", "reversed", "range")
+
+    @functools.cached_property
+    def negative(self) -> bool:
+        """Returns whether an index or slice counts from the end."""
+        parts = [ast.unparse(one) for one in self.slices]
+        return any("-" in part or part.endswith("1:") for part in parts)
+
+    @functools.cached_property
+    def reads_values(self) -> bool:
+        """Returns whether the values of a dictionary may be read."""
+        reads = any(
+            isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Load) for n in self.nodes
+        )
+        return reads or self.has("values", "items", "get", "pop", "popitem", "setdefault")
+
+    @functools.cached_property
+    def reads_values_alone(self) -> bool:
+        """Returns whether dictionaries are read by `values()` alone."""
+        return self.has("values") and not (
+            self.has("keys", "items", "get", "pop", "popitem", "sorted", "list")
+            or any(isinstance(n, ast.In | ast.NotIn | ast.Subscript) for n in self.nodes)
+            or sum(isinstance(n, ast.For | ast.comprehension) for n in self.nodes) > 1
+        )
+
+    @functools.cached_property
+    def texts(self) -> bool:
+        """Returns whether a loop may take up words."""
+        return self.has("split", "rsplit", "splitlines", "findall", "partition", "title",
+                        "capitalize", "rpartition", "join")  # fmt: skip
+
+
+def _operands(node: ast.expr) -> list[ast.expr]:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return [*_operands(node.left), *_operands(node.right)]
+    return [node]
+
+
+def _words(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.I)
+
+
+_START = r"(?:start|beginning|front|left)"
+_PUTS = r"(?:append|add|insert|put|prepend|attach|concatenat|pad)\w*"
+_STRIPS = r"(?:strip|trim|remov)\w*"
+_WORDS: tuple[tuple[re.Pattern[str], Callable[[_Code], bool]], ...] = (
+    (_words(rf"\b{_PUTS}\b[^.;]*\b(?:to|at|on) the {_START}\b"),
+     lambda code: code.puts_in_front),
+    (_words(rf"\b{_STRIPS}\b[^.;]*\b(?:from|at|on) the {_START}\b"),
+     lambda code: code.has("lstrip", "strip", "removeprefix", "pop", "popleft", "replace", "sub",
+                           "remove", "partition", "split") or bool(code.slices)),
+    (_words(rf"\b{_STRIPS}\b[^.;]*\b(?:from|at|on) the (?:end|right)\b"),
+     lambda code: code.has("rstrip", "strip", "removesuffix", "pop", "replace", "sub", "remove",
+                           "popitem", "rpartition", "split") or bool(code.slices)),
+    (_words(r"\bleading\b"),
+     lambda code: code.has("lstrip", "strip", "removeprefix", "startswith", "zfill", "rjust",
+                           "center", "format", "split")),
+    (_words(r"\btrailing\b"),
+     lambda code: code.has("rstrip", "strip", "removesuffix", "endswith", "ljust", "center",
+                           "format", "split")),
+    (_words(r"\b(?:leading and leading|trailing and trailing)\b"), lambda code: False),
+    (_words(r"\b(?:strip|trim)(?:s|ped|ping)\b|\b(?:left|right)-?strips?\b"),
+     lambda code: code.has("strip", "rstrip", "lstrip", "removeprefix", "removesuffix")),
+    (_words(r"\badds (?:the |any |all )?(?:leading|trailing)"),
+     lambda code: code.has("zfill", "rjust", "ljust", "center", "format")),
+    (_words(r"\b(?:splits?|splitting)\b"),
+     lambda code: code.has("split", "rsplit", "splitlines", "partition", "rpartition", "list")
+     or bool(code.slices)),
+    (_words(r"\bjoin(?:s|ed|ing)?\b"), lambda code: code.has("join") or code.does(ast.Add)),
+    (_words(r"\b(?:revers(?:e|es|ed|ing)|reverse order)\b"), lambda code: code.turns_round),
+    (_words(r"\b(?:sorts|sorted|sorting)\b"),
+     lambda code: code.has("sort", "sorted", "insort", "min", "max", "heappush", "nsmallest",
+                           "nlargest") or code.turns_round),
+    (_words(r"\b(?:descending|decreasing) order\b"), lambda code: code.turns_round or any(
+        isinstance(node, ast.Lambda) for node in code.nodes)),
+    (_words(r"\bproduct of\b|\bmultipl(?:y|ies|ied|ying)\b"),
+     lambda code: code.does(ast.Mult, ast.Pow) or code.has("prod", "mul")),
+    (_words(r"\bdivid(?:e|es|ed|ing) by\b(?! ⟦\d+⟧ (?:and|with))"),
+     lambda code: code.does(ast.Div, ast.FloorDiv, ast.Mod) or code.has("divmod")),
+    (_words(r"\b(?:the )?sum(?: of| is|s)\b"),
+     lambda code: code.does(ast.Add) or code.has("sum", "accumulate", "fsum")),
+    (_words(r"\bwords?\b(?! ?(?:⟦\d+⟧ (?:is|in)\b))"), lambda code: code.texts or any(
+        isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value
+        for node in code.nodes)),
+    (_words(r"\b(?:maximum|largest|highest|biggest)\b"),
+     lambda code: code.has("max", "sort", "sorted", "nlargest", "most_common")
+     or any(isinstance(node, ast.Gt | ast.GtE | ast.Lt | ast.LtE) for node in code.nodes)),
+    (_words(r"\b(?:minimum|smallest|lowest)\b"),
+     lambda code: code.has("min", "sort", "sorted", "nsmallest")
+     or any(isinstance(node, ast.Gt | ast.GtE | ast.Lt | ast.LtE) for node in code.nodes)),
+    (_words(r"\bonly the last\b|\bthe last (?:\w+) (?:of|in|from) the\b"),
+     lambda code: code.negative or code.has("pop", "popitem", "endswith", "rfind", "rindex", "len",
+                                            "rsplit", "rpartition")),
+    (_words(r"\brefers? to the first (?:character|element|item|letter|digit)\b"),
+     lambda code: any(ast.unparse(one) in ("0", ":1") for one in code.slices)),
+    (_words(r"\bpops? the first\b|\bremoves and returns the first\b"),
+     lambda code: any(
+         isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("pop", "popleft")
+         and (node.args or getattr(node.func, "attr", "") == "popleft") for node in code.nodes)),
+    (_words(r"\bpops? the last\b|\bremoves and returns the last\b"),
+     lambda code: any(
+         isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("pop", "popitem")
+         and (not node.args or ast.unparse(node.args[0]).startswith(("-", "len")))
+         for node in code.nodes)),
+)  # fmt: skip
+
+
+def _value(text: str | None):
+    """Returns the value of a literal, None for other texts and for None itself."""
+    if text is None or len(text) > 4000:
+        return None
+    try:
+        return parse_literal(text)
+    except (LiteralError, ValueError, RecursionError):
+        return None
+
+
+def _spell(text: str, atoms: list[Atom]) -> str:
+    return re.sub(r"⟦(\d+)⟧", lambda match: atoms[int(match[1])].text, text)
