@@ -63,6 +63,14 @@ _SAYS_IT_IS_IN = re.compile(
 )
 
 
+_IS_CHANGED = re.compile(
+    r"⟦(\d+)⟧ (?:is|are|was|were|gets?) (?:then |now |also )?(?:stripp|trimm|revers|replac|convert|"
+    r"transform|modifi|chang|swapp|capitali[sz]|translat|sort|slic|padd|center|encod|decod|"
+    r"shorten|truncat|split)(?:ed)?\b",
+    re.I,
+)
+
+
 class ClauseParts:
     """Reads the parts of one clause: values, subjects, equations; and words claims."""
 
@@ -195,6 +203,8 @@ class ClauseParts:
             return False
         if _SAYS_IT_IS_IN.search(self.text):
             return False
+        if (changed := _IS_CHANGED.search(self.text)) and self.atoms[int(changed[1])].literal:
+            return False  # "'ab!' is stripped" is false of a text that was "'ab'" before
         if PROCESSED.fullmatch(self.text) or PROCESSED.fullmatch(self.clause.text):
             return True
         return (not self.clause.hypothetical and is_plain(self.text)) or self._is_gloss()

@@ -114,15 +114,22 @@ def _is_english(name: str) -> bool:
     return len(name) > 1 and name.isalpha() and name.islower()
 
 
+# "The result is 3" tells of what was just worked out, also beside a variable `result`.
+_OF_ANYTHING = (
+    r"(?:result|output|value|answer|element|item|character|char|letter|key|string|list|word|"
+    r"number|line|input)\b"
+)
+
+
 def _bare_names(names: frozenset[str]) -> re.Pattern[str] | None:
     """Returns a pattern for variables that are named without backticks at the start of a clause."""
     words = sorted(name for name in names if _is_english(name))
     if not words:
         return None
     return re.compile(
-        r"(?:(?<=^)|(?<=^\s\s\s)|(?<=^[Tt]he )|(?<=, the )|(?<=\bso the )|(?<=\band the )|"
-        r"(?<=\. The )|(?<=\band )|(?<=\bso )|(?<=, )|(?<=\. )|(?<=\bthen )|(?<=\] )|"
-        rf"(?<=: )|(?<=- )|(?<=\bnow ))({'|'.join(words)})"
+        r"(?:(?<=^)|(?<=^\s\s\s)|(?<=\band )|(?<=\bso )|(?<=, )|(?<=\. )|(?<=\bthen )|"
+        r"(?<=\] )|(?<=: )|(?<=- )|(?<=\bnow )|(?:(?<=^[Tt]he )|(?<=, the )|(?<=\bso the )|"
+        rf"(?<=\band the )|(?<=\. The ))(?!{_OF_ANYTHING}))({'|'.join(words)})"
         r"(?= (?:is|=|becomes|remains|stays|equals|increases|was)\b| = )"
     )
 

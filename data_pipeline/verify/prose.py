@@ -190,7 +190,8 @@ class _MonologueJudge:
         own = [claim for claim in self.result if claim.line == number]
         if not own or any(claim.verdict != CONFIRMED for claim in own):
             return
-        for text, truth in self.words.unproven(self.lines[number - 1]):
+        truths = "; ".join(claim.truth for claim in own if claim.truth)
+        for text, truth in self.words.unproven(self.lines[number - 1], truths):
             verdict = NOT_CHECKABLE if truth is None else CONTRADICTED
             kind = UNREAD if truth is None else "code"
             self.result.append(Claim(number, kind, text[:500], verdict, truth))

@@ -86,8 +86,11 @@ class WordEvidence:
     def __init__(self, run: Replay, pools: Pools):
         self.run, self.pools = run, pools
 
-    def unproven(self, line: str) -> Iterator[tuple[str, str | None]]:
-        """Yields each piece of a line that lacks evidence, with the truth if the run denies it."""
+    def unproven(self, line: str, truths: str = "") -> Iterator[tuple[str, str | None]]:
+        """Yields each piece of a line that lacks evidence, with the truth if the run denies it.
+
+        truths: what was found true of the line, such as "sum(xs) = 16"; it bears out "the sum".
+        """
         text, atoms = mask_code(line, self._names)
         yield from self._types(text, atoms)
         yield from self._loops(text)
@@ -100,7 +103,8 @@ class WordEvidence:
             if found := pattern.search(text):
                 yield found[0], None
         for word, proven in _WORDS:
-            if (found := word.search(text)) and not proven(self._code):
+            borne_out = any(word.search(name) for call, name in _CALLS if call in truths)
+            if (found := word.search(text)) and not borne_out and not proven(self._code):
                 yield found[0], None
 
     @functools.cached_property
@@ -149,13 +153,14 @@ class WordEvidence:
                 continue
             if not isinstance(result, _TYPES[found["t"].lower()]):
                 yield found[0], None
+        held = self._held | {type(_value(atom.text)) for atom in atoms if atom.literal}
         for found in re.finditer(r"\b(list|tuple|dictionary|set)s?\b", text, re.I):
             noun = found[1].lower()
             wanted = (set, frozenset) if noun == "set" else _TYPES[noun]
             verb = noun == "set" and not re.search(
                 r"\b(?:a|an|the) (?:\w+ )?set$", text[: found.end()]
             )
-            if not verb and not self._held & set(wanted):
+            if not verb and not held & set(wanted):
                 yield found[0], None
 
     def _types_of(self, atom: Atom) -> set[type]:
@@ -418,6 +423,9 @@ _WORDS: tuple[tuple[re.Pattern[str], Callable[[_Code], bool]], ...] = (
          and (not node.args or ast.unparse(node.args[0]).startswith(("-", "len")))
          for node in code.nodes)),
 )  # fmt: skip
+
+
+_CALLS = (("sum(", "the sum of"), ("max(", "maximum"), ("min(", "minimum"))
 
 
 def _value(text: str | None):

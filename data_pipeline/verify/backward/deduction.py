@@ -61,7 +61,7 @@ from data_pipeline.verify.backward.wording import (
     split_statements,
     without_bold,
 )
-from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
+from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.conditions import read_condition
 from data_pipeline.verify.descriptions import read_description
 from data_pipeline.verify.evaluation import Unknown, evaluate
@@ -258,7 +258,10 @@ class _Lines:
         return None
 
     def _unneeded(self, piece: str, claims: list[JudgedClaim]) -> list[JudgedClaim] | None:
-        """Contradicts "`text` must contain a digit" if a text without one gives the output too."""
+        """Doubts "`text` must contain a digit" if a text without one gives the output too.
+
+        People write so of the input that they have in mind, so it is no fault of the run.
+        """
         if self.witness.misses_goal or not NECESSITY.search(piece) or not claims:
             return None
         if any(claim.verdict != CONFIRMED for claim in claims) or _PASSED.search(piece):
@@ -275,7 +278,7 @@ class _Lines:
         other = self.trials.without(holds)
         if other is None:
             return None
-        return [_claim(piece[:80], CONTRADICTED, f"{other.call_of(other.arguments)} does too")]
+        return [_claim(piece[:80], NOT_CHECKABLE, f"{other.call_of(other.arguments)} does too")]
 
     def _supposed(self, piece: str) -> list[JudgedClaim] | None:
         """Reads "if `text` is empty, …"; judges the rest only if that holds for the witness."""
