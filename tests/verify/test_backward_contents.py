@@ -164,3 +164,18 @@ def test_a_conclusion_that_promises_the_output_is_false_of_a_call_that_misses_it
     for goal, expected in (("'a bc'", {CONTRADICTED}), ("'a cb'", set())):
         reading = read_backward(run, "conclusion", line, goal=goal)
         assert {one.verdict for one in reading.claims} == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "The second word of `'Kay zBK'` is reversed, which gives `'Kay zBK'`.",
+        "The text `'Kay KBz'` becomes `'Kay zBK'`.",
+        "The word `'KBz'` is reversed into `'KBz'`.",
+    ],
+)
+def test_values_of_the_run_in_another_order_are_not_confirmed(line):
+    def read(run, run_call):
+        return read_backward(run, "conclusion", line, run_call=run_call)
+
+    assert judged("turn('Kay zBK')", read) != CONFIRMED

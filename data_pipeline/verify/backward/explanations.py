@@ -98,7 +98,7 @@ class Explanations:
         return any(value.strip("'\"[]{}()") not in own for value in told)
 
     def told(self, piece: str) -> list[JudgedClaim] | None:
-        """Confirms a piece that tells of values, all of which the run has."""
+        """Confirms a piece that tells of values, all of which the run has, in the run's order."""
         text = without_glosses(lowered(mark_code(piece))).strip(" .:;-*")
         words = re.sub(ATOM, "", text)
         if being := _BEING.fullmatch(text):
@@ -111,6 +111,9 @@ class Explanations:
         told = [value for atom in atoms if (value := literal_of(atom)) and len(value) > 3]
         if len(told) < 2 or len(told) < len(atoms) or self.witness.state is None:
             return None
+        first, last = set(self.witness.arguments.values()), self.witness.result
+        if len({*told}) < len(told) or first & {*told[1:]} or last in told[:-1]:
+            return None  # "`[2, 1]`, reversed, gives `[2, 1]`"; "the output becomes the input"
         pool = pool_of(self.run)
         known = {*self.witness.arguments.values(), self.witness.result}
         if all(pool.has(value) or value in known for value in told):
