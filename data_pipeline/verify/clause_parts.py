@@ -54,7 +54,9 @@ _GLOSS = re.compile(
 )
 
 
-_SAYS_A_VALUE = re.compile(r"\w (?:is|are|becomes|equals) ⟦\d+⟧\W*$", re.I)
+_SAYS_A_VALUE = re.compile(
+    r"\w (?:is|are|becomes|equals|remains) (?:still |now |also |again |then )?⟦\d+⟧\W*$", re.I
+)
 
 _SAYS_IT_IS_IN = re.compile(
     r"⟦\d+⟧ (?:is|are) (?:indeed |already |also |now )?(?:not )?(?:an? |the )?(?:valid )?"

@@ -83,6 +83,8 @@ def read_sentence(
         flow = any(start < clause.end and end > clause.start for _, (start, end) in flows)
         if claims is not None:
             reading.claims += [_timed(claim, before, after) for claim in claims]
+            if claims and claims[-1].kind == "grows" and claims[-1].subject:
+                memory.changed = Noun((claims[-1].subject,))  # "…, making it 3"
         taken = {claim.value for claim in reading.claims} | {c.subject for c in reading.claims}
         if claims is None and reader.is_harmless():
             memory.noun = _only_value(clause, atoms) or memory.noun
@@ -140,7 +142,9 @@ def _timed(claim: WordedClaim, before: bool, after: bool) -> WordedClaim:
     if claim.kind == "value" and before and claim.when != "start":
         loop = "iteration" in claim.text
         return dataclasses.replace(claim, when="around" if loop else "before")
-    if claim.kind == "value" and after and claim.when == "any":
+    if claim.kind in ("refer", "outcome") and before and claim.when == "any":
+        return dataclasses.replace(claim, when="before")
+    if claim.kind in ("value", "refer", "outcome") and after and claim.when == "any":
         return dataclasses.replace(claim, when="after")
     return claim
 

@@ -32,6 +32,7 @@ _NARRATION = word_set(
 )
 _WORDS = re.compile(r"[a-z'-]+|[^\s\w.,:;*()-]")
 _LABELS = re.compile(r"\[?\bl\d+\b\]?")
+_INSERTED = re.compile(r"\binsert\w*\b[^.;]*?\bat (?:the )?(?:index|position|place) ⟦(\d+)⟧", re.I)
 
 
 class Instances:
@@ -50,6 +51,41 @@ class Instances:
             else claim
             for claim in claims
         ]
+
+    def denied(self, plain: str, place: Place) -> Iterator[str]:
+        """Yields each call of a sentence that its place makes with other values.
+
+        Example: "`xs.insert(1, 0)` inserts 0" at `xs.insert(i, 0)` where `i` is 2.
+        """
+        masked, atoms = mask_code(plain, frozenset())
+        for found in _INSERTED.finditer(masked):
+            told, places = atoms[int(found[1])].text, set(self._insertions(place))
+            known = places and "?" not in places
+            if known and told.lstrip("-").isdigit() and told not in places:
+                yield f"at index {told}"
+        for atom in atoms:
+            told = _parse(atom.text) if "(" in atom.text and not atom.literal else None
+            if not isinstance(told, ast.Call) or not (told.args or told.keywords):
+                continue
+            if isinstance(told.func, ast.Name) and told.func.id in self.run.functions:
+                continue  # its calls are many, and none may be of this line
+            own = [(node, here) for here in self._lines(place) for node in self._nodes(here)
+                   if isinstance(node, ast.Call) and _same_function(told, node)]  # fmt: skip
+            if own and not any(
+                self._is_instance(told, node, here, unknown=True) for node, here in own
+            ):
+                yield atom.text
+
+    def _insertions(self, place: Place) -> Iterator[str]:
+        """Yields the indexes at which the lines of a place insert."""
+        lines = list(self._lines(place)) or self.run.occurrences[:_MOST_LINES]
+        for here in lines:
+            for node in self._nodes(here):
+                match node:
+                    case ast.Call(func=ast.Attribute(attr="insert"), args=[index, _]):
+                        code = ast.unparse(index)
+                        text = self.values.text_at(code, here.event.frame, here.at - 1)
+                        yield text if text is not None else "?"
 
     def names_code(self, plain: str, place: Place) -> bool:
         """Tells whether a whole sentence only shows code of its place."""
@@ -86,25 +122,38 @@ class Instances:
             return [here]
         return self.run.occurrences[:_MOST_LINES] if len(self.run.loops) == 0 else ()
 
-    def _is_instance(self, told: ast.AST, real: ast.AST, here: Occurrence) -> bool:
-        """Tells whether code is the program's, with values in place of some of its parts."""
+    def _is_instance(
+        self, told: ast.AST, real: ast.AST, here: Occurrence, *, unknown: bool = False
+    ) -> bool:
+        """Tells whether code is the program's, with values in place of some of its parts.
+
+        unknown: what a part counts as whose value is not known, as in a comprehension
+        """
         if isinstance(real, ast.expr) and isinstance(told, ast.expr):
             literal = _unparsed(told)
             if literal is not None and is_literal(literal) and not isinstance(real, ast.Constant):
                 text = self.values.text_at(ast.unparse(real), here.event.frame, here.at - 1)
-                return text is not None and compare(literal, text) == CONFIRMED
+                return unknown if text is None else compare(literal, text) == CONFIRMED
         if type(told) is not type(real):
             return False
+        match told, real:  # "`find(x)` is called on `s`"
+            case (
+                ast.Call(func=ast.Name(id=name)),
+                ast.Call(func=ast.Attribute(attr=attr), args=args, keywords=keywords),
+            ) if name == attr:
+                real = ast.Call(told.func, args, keywords)
         for name, one in ast.iter_fields(told):
             if name in ("ctx", "lineno", "kind", "type_comment"):
                 continue
             two = getattr(real, name, None)
             if isinstance(one, ast.AST) and isinstance(two, ast.AST):
-                if not self._is_instance(one, two, here):
+                if not self._is_instance(one, two, here, unknown=unknown):
                     return False
             elif isinstance(one, list) and isinstance(two, list):
                 if len(one) != len(two) or not all(
-                    self._is_instance(a, b, here) if isinstance(a, ast.AST) else a == b
+                    self._is_instance(a, b, here, unknown=unknown)
+                    if isinstance(a, ast.AST)
+                    else a == b
                     for a, b in zip(one, two, strict=True)
                 ):
                     return False
@@ -156,6 +205,16 @@ def _parse(code: str) -> ast.AST | None:
     if len(body) != 1:
         return None
     return body[0].value if isinstance(body[0], ast.Expr) else body[0]
+
+
+def _same_function(one: ast.Call, two: ast.Call) -> bool:
+    """Tells whether both call the same name or method with as many arguments."""
+    if len(one.args) != len(two.args) or len(one.keywords) != len(two.keywords):
+        return False
+    if isinstance(one.func, ast.Attribute) and isinstance(two.func, ast.Attribute):
+        return one.func.attr == two.func.attr
+    told = getattr(one.func, "id", None)  # also of a method: "`replace(a, b)` is called on `s`"
+    return told is not None and told == getattr(two.func, "id", getattr(two.func, "attr", None))
 
 
 def _unparsed(node: ast.expr) -> str | None:

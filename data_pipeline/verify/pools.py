@@ -85,6 +85,10 @@ class Pools:
             pool.add(self._variables(frame, at, moments).values())
         return pool
 
+    def held(self, frame: int, at: int) -> Pool:
+        """Returns the values that the variables of a frame have after an event."""
+        return Pool(dict.fromkeys(self._variables(frame, at, self.run.moments).values()))
+
     def _variables(self, frame: int, at: int, moments) -> dict[str, str]:
         while at >= 0 and moments[at].event.frame != frame:
             at -= 1

@@ -23,7 +23,9 @@ from data_pipeline.verify.instances import Instances
 from data_pipeline.verify.judging import ClaimJudge
 from data_pipeline.verify.labels import count_claim, entry_claim, label_claim
 from data_pipeline.verify.layout import GENERAL, Sentence, read_layout
+from data_pipeline.verify.locality import Locality
 from data_pipeline.verify.misnomers import deny
+from data_pipeline.verify.moments import Moments
 from data_pipeline.verify.ordinals import ORDINALS
 from data_pipeline.verify.phrases import code_of
 from data_pipeline.verify.places import Place
@@ -137,6 +139,10 @@ class _MonologueJudge:
         self.lines, self.goal, self.run_call = lines, goal, run_call
         self.run, self.judge = run, judge
         self.times = TimeVerdicts(run, judge.values)
+        self.moments = Moments(run, judge.values)
+        self.locality = Locality(run, judge.values.pools)
+        self.strangers: list[str] = []  # values of the line that its place does not have
+        self.held: list[str] = []  # subjects of what is confirmed of the line
         self.story = Story(run, judge.values, sentences)
         self.told_code = ToldCode(run, judge)
         self.told_tests = ToldTests(run, judge.values)
@@ -188,8 +194,13 @@ class _MonologueJudge:
     def _doubt_words(self, number: int) -> None:
         """Notes the words of a confirmed line that the run does not bear out."""
         own = [claim for claim in self.result if claim.line == number]
+        strangers, self.strangers, held, self.held = self.strangers, [], self.held, []
         if not own or any(claim.verdict != CONFIRMED for claim in own):
             return
+        told = [*held, *(one.text for one in own if one.kind not in ("code", "flow"))]
+        for text in strangers:
+            if not any(text in one for one in told):
+                self.result.append(Claim(number, UNREAD, text[:500], NOT_CHECKABLE, None))
         truths = "; ".join(claim.truth for claim in own if claim.truth)
         for text, truth in self.words.unproven(self.lines[number - 1], truths):
             verdict = NOT_CHECKABLE if truth is None else CONTRADICTED
@@ -264,6 +275,9 @@ class _MonologueJudge:
         elif any(c.verdict == NOT_CHECKABLE for c in own):
             kept = [claim for claim in own if claim.verdict == CONFIRMED]
             self.result[first:] = kept + claims_of(told, number)
+        if self.goal is None and any(c.verdict == CONFIRMED for c in self.result[first:]):
+            for text in self.locality.foreign(line):
+                self.result.append(Claim(number, UNREAD, text[:500], NOT_CHECKABLE, None))
 
     def _sentence(self, index: int, sentence: Sentence, here: Occurrence | None) -> None:
         if not sentence.is_general and (counted := count_claim(self.run, sentence)) is not None:
@@ -313,6 +327,10 @@ class _MonologueJudge:
         if self._is_loose(sentence, place):
             self.result += list(half_read(sentence.number, sentence.plain, self.result[first:]))
         if not sentence.is_general:
+            for text in self.instances.denied(sentence.plain, place):
+                said = Claim(sentence.number, UNREAD, text[:500], NOT_CHECKABLE, None)
+                self.result.append(said)
+            self.strangers += self.locality.strangers(sentence.plain, place)
             claims = self.reasons.judged(self.result[first:], sentence.plain, place)
             self.result[first:] = self.instances.judged(claims, sentence.plain, place)
             if len(self.result) == first and self.instances.names_code(sentence.plain, place):
@@ -372,6 +390,7 @@ class _MonologueJudge:
                 verdict = NOT_CHECKABLE  # a line raises it, and it is caught: the call returns
         claim = Claim(sentence.number, claim_kind(worded), worded.text[:500], verdict, truth)
         self.result.append(claim)
+        self.held += [worded.subject or ""] if verdict == CONFIRMED else []
 
     def _turn_start(
         self, sentence: Sentence, here: Occurrence | None
@@ -427,6 +446,8 @@ class _MonologueJudge:
         if verdict == CONFIRMED and worded.kind == "value" and place == Place(None, False):
             verdict = self._at_the_end(worded, sentence)
         verdict, truth = self._timed(worded, sentence, place, (verdict, truth))
+        if verdict == CONFIRMED and (other := self.moments.denied(worded, sentence, place)):
+            return other
         now = verdict == CONTRADICTED and worded.kind == "value" and place.sure
         later = _NOW.match(sentence.text) or len(_LABEL.findall(sentence.text)) > 1
         if now and here is not None and later and self._soon(worded, here):
@@ -517,7 +538,8 @@ class _MonologueJudge:
         after = [o.at for o in self.placement.places if o is not None and o.at > here.at]
         if not after or worded.when == "before":
             return False
-        judged = self.judge.values.within(worded, here.event.frame, (here.at + 1, min(after) - 1))
+        end = min(min(after) - 1, self.locality.turn_end(here))
+        judged = self.judge.values.within(worded, here.event.frame, (here.at + 1, end))
         return judged is not None and judged[0] == CONFIRMED
 
     def _moved_soon(self, worded: WordedClaim, place: Place, truth) -> tuple[str, str | None]:
@@ -526,7 +548,7 @@ class _MonologueJudge:
         after = [o.at for o in self.placement.places if o is not None and here and o.at > here.at]
         if here is None or not after:
             return NOT_CHECKABLE, truth
-        window = (here.at, min(after) - 1)
+        window = (here.at, min(min(after) - 1, self.locality.turn_end(here)))
         judged = self.judge.judge(worded, Place(here, False, window, here.event.frame))
         return judged if judged[0] == CONFIRMED else (NOT_CHECKABLE, truth)
 

@@ -20,7 +20,7 @@ from data_pipeline.verify.values import compare
 from data_pipeline.verify.wordlists import word_set
 
 _FROM_ZERO = re.compile(r"\b(?:iteration|turn|pass)(?: (?:number|no\.))? ?#?⟦(\d+)⟧", re.I)
-_NUMERAL = re.compile(r"\b(?:iteration|turn|pass)\b[^⟦]{0,12}⟦\d+⟧", re.I)
+_NUMERAL = re.compile(r"\b(?:iteration|turn|pass)\b[^⟦]{0,12}⟦(\d+)⟧", re.I)
 _ELEMENT = re.compile(
     rf"^(?:(?:for|when|processing|next|the|only|{'|'.join(ORDINALS)}) )*"
     r"(?:\w+ )??(?P<n>\w+)(?:,|:| is)? \(?⟦(?P<v>\d+)⟧\)?"
@@ -128,7 +128,8 @@ class TurnTracker:
             for item in self.stack
             if header in self._body(item.heading.header) and item.indent <= indent
         ]
-        turn = self._turn(header, number, bound, bool(_NUMERAL.search(text)))
+        numerals = [atoms[int(found[1])].text for found in _NUMERAL.finditer(text)]
+        turn = self._turn(header, number, bound, any(map(str.isdigit, numerals)))
         if turn is None:
             return None
         heading = TurnHeading(header, turn, bound[2] if bound else "")

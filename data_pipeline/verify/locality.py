@@ -1,0 +1,154 @@
+"""Finds texts and containers that a sentence names and its place in the run does not have.
+
+"The character 'a' is checked" of a turn in which another one is looked at: whatever else is right
+in the sentence, this value is not the place's. Such a sentence is half read. Numbers are left out:
+they count, number and measure.
+"""
+
+import ast
+import functools
+import re
+from collections.abc import Iterator
+
+from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.source.syntax import nodes_of
+from data_pipeline.tracing.rendering import render
+from data_pipeline.tracing.replay import Occurrence, Replay
+from data_pipeline.verify.masking import mask_code
+from data_pipeline.verify.places import Place
+from data_pipeline.verify.pools import Pool, Pools
+from data_pipeline.verify.turns import loops_around
+from data_pipeline.verify.value_verdicts import dump_expression, dump_node
+
+_OF_CALL = re.compile(r"\b(?:call(?:ed|s)?|inputs?|arguments?|passed|given|parameters?)\b", re.I)
+_EXAMPLES = re.compile(r"\b(?:such as|e\.g\.|like|for example|for instance|meaning|would)\b", re.I)
+_MOST_LINES = 60
+_MOST_PARTS = 60
+
+
+class Locality:
+    """Knows what the lines of one run read, compute and leave behind."""
+
+    def __init__(self, run: Replay, pools: Pools):
+        self.run, self.pools = run, pools
+        self._known: dict[tuple[int, int, bool], Pool] = {}
+
+    def strangers(self, plain: str, place: Place) -> Iterator[str]:
+        """Yields each text or container of a sentence that its place does not have."""
+        here = place.occurrence
+        if here is None or not (place.sure or place.window):
+            return
+        _, atoms = mask_code(plain, frozenset())
+        told = [atom.text for atom in atoms if atom.literal]
+        told = [text for text in told if text[:1] in "'\"[({" and len(text) > 2]
+        if not told:
+            return
+        pool = self._pool(here, place)
+        given = self.pools.arguments if _OF_CALL.search(plain) else Pool()
+        yield from (text for text in told if not pool.has(text) and not given.has(text))
+
+    def foreign(self, line: str) -> Iterator[str]:
+        """Yields each text and formula that a line on the program names and the code has not."""
+        if _EXAMPLES.search(line):
+            return
+        _, atoms = mask_code(line, frozenset())
+        for atom in atoms:
+            if atom.literal:
+                if atom.text[:1] in "'\"" and not self._constants.has(atom.text):
+                    yield atom.text
+            elif _is_formula(atom.text) and dump_expression(atom.text) not in self._formulas:
+                yield atom.text
+
+    @functools.cached_property
+    def _constants(self) -> Pool:
+        pool = Pool()
+        for node in self.run.nodes:
+            if isinstance(node, ast.Constant | ast.List | ast.Tuple | ast.Dict | ast.Set):
+                try:
+                    pool.add([render(ast.literal_eval(node))])
+                except (ValueError, TypeError):
+                    continue
+        return pool
+
+    @functools.cached_property
+    def _formulas(self) -> frozenset[str]:
+        return frozenset(dump_node(node) for node in self.run.nodes if isinstance(node, ast.BinOp))
+
+    def turn_end(self, here: Occurrence) -> int:
+        """Returns the last event of the innermost turn that a line is in, or of the run."""
+        headers = loops_around(self.run, here.event.line)
+        for other in self.run.by_line.get(headers[0], ()) if headers else ():
+            if other.at > here.at and other.event.frame == here.event.frame:
+                return other.at - 1
+        return len(self.run.events) - 1
+
+    def _body_end(self, here: Occurrence) -> int:
+        """Returns the last event of a line, of an `if` or a loop with its body in this turn."""
+        statement, frame = self.run.statement_of(here.event), here.event.frame
+        last = here.end - 1
+        if not isinstance(statement, ast.If | ast.For | ast.While | ast.With | ast.Try):
+            return last
+        lines = range(statement.lineno + 1, (statement.end_lineno or statement.lineno) + 1)
+        for other in self.run.occurrences:
+            if here.at < other.at <= self.turn_end(here) and other.event.frame == frame:
+                if other.event.line not in lines:
+                    break
+                last = other.end - 1
+        return last
+
+    def _pool(self, here: Occurrence, place: Place) -> Pool:
+        if place.window is not None and not place.sure:
+            first, last = place.window
+        else:
+            first, last = here.at, self._body_end(here)
+        key = first, last, place.sure
+        if key not in self._known:
+            lines = [one for one in self.run.occurrences if first <= one.at <= last]
+            before = [one for one in self.run.occurrences if one.at < first][-1:]
+            pool = Pool()
+            for one in (*before, *lines[:_MOST_LINES]):
+                self._add(pool, one)
+            if self.run.trace.result is not None:
+                pool.add([self.run.trace.result])
+            self._known[key] = pool
+        return self._known[key]
+
+    def _add(self, pool: Pool, here: Occurrence) -> None:
+        """Adds what a line computes, the variables it reads, and the parts of containers."""
+        statement = self.run.statement_of(here.event)
+        iterated: set[ast.AST] = set()
+        if isinstance(statement, ast.For):  # as a whole: no turn is about all of its elements
+            iterated = set(ast.walk(statement.iter))
+        own = Pool(dict(self.pools.results(here).texts))
+        for node in nodes_of(statement) if statement is not None else ():
+            if isinstance(node, ast.Constant):
+                pool.add([render(node.value)])
+            elif isinstance(node, ast.Name):
+                for at in (here.at - 1, here.at, here.end - 1):
+                    text = self.run.value(here.event.frame, node.id, at)
+                    if text is not None:
+                        (pool if node in iterated else own).add([text])
+        for text in list(own.texts)[-200:]:
+            pool.add([text, *_parts_of(text)])
+
+
+def _is_formula(code: str) -> bool:
+    """Returns whether code computes with names and values: `n // 2 + 1`, not "key-value"."""
+    if dump_expression(code) is None:
+        return False
+    nodes = list(ast.walk(ast.parse(code.strip(), mode="eval")))
+    kinds = {type(node) for node in nodes}
+    return ast.BinOp in kinds and ast.Name in kinds and ast.Constant in kinds
+
+
+def _parts_of(text: str) -> Iterator[str]:
+    """Yields keys, values and elements of a container, none of a text."""
+    if text[:1] not in "[({" or len(text) > 2000:
+        return
+    try:
+        value = parse_literal(text)
+    except (LiteralError, ValueError):
+        return
+    parts = [*value, *value.values()] if isinstance(value, dict) else list(value)
+    for part in parts[:_MOST_PARTS]:
+        yield render(part)
