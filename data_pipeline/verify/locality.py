@@ -149,6 +149,8 @@ def _parts_of(text: str) -> Iterator[str]:
         value = parse_literal(text)
     except (LiteralError, ValueError):
         return
+    if not isinstance(value, list | tuple | dict | set | frozenset):
+        return  # "(1+2j)"
     parts = [*value, *value.values()] if isinstance(value, dict) else list(value)
     for part in parts[:_MOST_PARTS]:
         yield render(part)

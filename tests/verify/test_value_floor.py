@@ -155,3 +155,11 @@ def test_a_line_on_the_program_names_no_text_that_the_code_has_not(true, false):
         text = f"### Understanding the Function\n- {line}"
         found = line_verdicts(verify_trace(trace_call(program, call), text)).get(2)
         assert (found == "confirmed") is is_true, line
+
+
+def test_a_complex_number_is_no_container():
+    program = "def f(z):\n    w = z * 2\n    return 'ab'\n"
+    text = "### Execution Simulation\n1. [L7]: It returns `'ab'`, and not `(2+4j)` or `'cd'`."
+    assert line_verdicts(verify_trace(trace_call(program, "f(1+2j)"), text)).get(2) != "confirmed"
+    text = "### Execution Simulation\n1. [L6]: `w` becomes `(2+4j)`, beside `'ab'`."
+    verify_trace(trace_call(program, "f(1+2j)"), text)
