@@ -54,6 +54,14 @@ def _parse_short(text: str) -> ast.Expression | None:
         return None
 
 
+def value_or_none(text: str | None) -> Any:
+    """Returns the value of a literal; None for another text, for None, and for "None"."""
+    try:
+        return None if text is None else parse_literal(text)
+    except LiteralError:
+        return None
+
+
 def is_literal(text: str) -> bool:
     try:
         parse_literal(text)

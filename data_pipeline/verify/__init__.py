@@ -25,9 +25,10 @@ checkable; it is never contradicted for that.
   the program denies), `told_code` and `told_values` what a step
   says of its line, `told_tests`, `told_flow` and `told_results` what it says of tests without
   their names, of the way of the run and of comprehensions; `told_outcomes` what it says an
-  operation gives; `reasons` conditions told in words, `instances` code with values put in;
-  `word_evidence` finds words that the run or the program does not bear out, `moments` values told
-  of another moment than theirs, `locality` values that a line names and its place does not have;
+  operation gives; `reasons` conditions told in words, `shown_code` code with values put in;
+  `doubts` notes what keeps a line from being confirmed: words that nothing bears out
+  (`word_evidence`), values that its place does not have (`locality`); `moments` finds values told
+  of another moment than theirs;
   `pools` holds what a run computes, `evaluation` evaluates code safely, `values` compares; `prose`
   puts it all together
 - `backward`: lines that reason from the output to an input

@@ -64,6 +64,11 @@ def step_verdicts(claims: Sequence[Claim]) -> dict[int, str]:
     return verdicts
 
 
+def unread_claim(line: int, text: str) -> Claim:
+    """Returns the claim that a line, counted from 1, says something that was not read."""
+    return Claim(line, UNREAD, text[:500], NOT_CHECKABLE, None)
+
+
 def line_verdicts(claims: Sequence[Claim]) -> dict[int, str]:
     """Returns the verdict on each line of the monologue that makes claims, lines counted from 1.
 

@@ -6,6 +6,7 @@ A comprehension has no lines for its turns. Its turns are computed from the stat
 import ast
 import dataclasses
 import functools
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,12 +16,18 @@ from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.code_verdicts import own_nodes
 from data_pipeline.verify.elements import Element
 from data_pipeline.verify.evaluation import Bound, Unknown, bind, evaluate, evaluate_node
+from data_pipeline.verify.ordinals import ORDINALS
 from data_pipeline.verify.stated import WordedClaim
 from data_pipeline.verify.value_verdicts import Verdict
 from data_pipeline.verify.values import compare
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _MOST_LINES = 60
+_NTH_ELEMENT = re.compile(
+    rf"\W*(?:for |next,? |processing )?(?:the )?(?:{'|'.join(ORDINALS)}) (?:element|item|character|"
+    r"string|number|word|tuple|key|list|value|letter|sublist),? [`'\"\[({\d-]",
+    re.I,
+)
 _MOST_TURNS = 300
 
 
@@ -76,11 +83,14 @@ class ComprehensionTurns:
             )
         ]
 
-    def misplaced(self, element: Element) -> str | None:
-        """Returns which element the only comprehension has at a told number, if it is another.
+    def misplaced(self, element: Element | None, plain: str) -> str | None:
+        """Returns which element is at the number that a sentence tells, if it is another.
 
-        Only for a comprehension without a test: a text may count the elements that pass one.
+        "For the fourth element `i = 2`" is of the only comprehension, if it has no test: a text may
+        count the elements that pass one.
         """
+        if element is None or not _NTH_ELEMENT.match(plain) or element.value not in plain:
+            return None
         turns = [t for t in self.turns if element.name in (None, *t.names)]
         whole = len({id(turn.node) for turn in self.turns}) == 1 and len(turns) < _MOST_TURNS
         if not whole or element.nth is None or not turns or len(turns[0].names) != 1:

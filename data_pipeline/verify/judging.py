@@ -21,6 +21,7 @@ from data_pipeline.verify.places import Place
 from data_pipeline.verify.stated import WordedClaim
 from data_pipeline.verify.step_verdicts import StepVerdicts
 from data_pipeline.verify.taken_verdicts import TakenVerdicts
+from data_pipeline.verify.turns import body_window
 from data_pipeline.verify.value_verdicts import (
     MOST_STATES,
     UNKNOWN,
@@ -31,7 +32,6 @@ from data_pipeline.verify.value_verdicts import (
 )
 
 _BRANCH = re.compile(r"\b(?:if|branch|block|body)\b(?! of the (?:loop|function))", re.I)
-_COMPOUND = (ast.If, ast.For, ast.While, ast.Try, ast.With, ast.AsyncFor, ast.Match)
 
 
 class ClaimJudge:
@@ -235,18 +235,7 @@ class ClaimJudge:
 
     def body_of(self, here: Occurrence) -> tuple[int, int] | None:
         """Returns the part of the run in which a header's body runs: its effects are told there."""
-        statement = self.run.statement_of(here.event)
-        if not isinstance(statement, _COMPOUND):
-            return None
-        first, last = statement.lineno, statement.end_lineno or statement.lineno
-        frame = here.event.frame
-        for other in self.run.occurrences:
-            if other.at > here.at and other.event.frame == frame:
-                if not first < other.event.line <= last and other.event.line != first:
-                    return here.at, other.at - 1
-                if other.event.line == first and isinstance(statement, ast.If):
-                    return here.at, other.at - 1
-        return here.at, self.run.frames[frame][1]
+        return body_window(self.run, here)
 
     def _points(self, place: Place) -> tuple[int, list[int]]:
         """Returns the frame and events whose states a test may be about."""

@@ -10,14 +10,14 @@ import functools
 import re
 from collections.abc import Iterator
 
-from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.source.literals import value_or_none
 from data_pipeline.source.syntax import nodes_of
 from data_pipeline.tracing.rendering import render
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.masking import mask_code
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.pools import Pool, Pools
-from data_pipeline.verify.turns import loops_around
+from data_pipeline.verify.turns import body_window, turn_end
 from data_pipeline.verify.value_verdicts import dump_expression, dump_node
 
 _OF_CALL = re.compile(r"\b(?:call(?:ed|s)?|inputs?|arguments?|passed|given|parameters?)\b", re.I)
@@ -74,33 +74,12 @@ class Locality:
     def _formulas(self) -> frozenset[str]:
         return frozenset(dump_node(node) for node in self.run.nodes if isinstance(node, ast.BinOp))
 
-    def turn_end(self, here: Occurrence) -> int:
-        """Returns the last event of the innermost turn that a line is in, or of the run."""
-        headers = loops_around(self.run, here.event.line)
-        for other in self.run.by_line.get(headers[0], ()) if headers else ():
-            if other.at > here.at and other.event.frame == here.event.frame:
-                return other.at - 1
-        return len(self.run.events) - 1
-
-    def _body_end(self, here: Occurrence) -> int:
-        """Returns the last event of a line, of an `if` or a loop with its body in this turn."""
-        statement, frame = self.run.statement_of(here.event), here.event.frame
-        last = here.end - 1
-        if not isinstance(statement, ast.If | ast.For | ast.While | ast.With | ast.Try):
-            return last
-        lines = range(statement.lineno + 1, (statement.end_lineno or statement.lineno) + 1)
-        for other in self.run.occurrences:
-            if here.at < other.at <= self.turn_end(here) and other.event.frame == frame:
-                if other.event.line not in lines:
-                    break
-                last = other.end - 1
-        return last
-
     def _pool(self, here: Occurrence, place: Place) -> Pool:
         if place.window is not None and not place.sure:
             first, last = place.window
         else:
-            first, last = here.at, self._body_end(here)
+            _, last = body_window(self.run, here) or (here.at, here.end - 1)
+            first, last = here.at, min(last, turn_end(self.run, here))
         key = first, last, place.sure
         if key not in self._known:
             lines = [one for one in self.run.occurrences if first <= one.at <= last]
@@ -145,10 +124,7 @@ def _parts_of(text: str) -> Iterator[str]:
     """Yields keys, values and elements of a container, none of a text."""
     if text[:1] not in "[({" or len(text) > 2000:
         return
-    try:
-        value = parse_literal(text)
-    except (LiteralError, ValueError):
-        return
+    value = value_or_none(text)
     if not isinstance(value, list | tuple | dict | set | frozenset):
         return  # "(1+2j)"
     parts = [*value, *value.values()] if isinstance(value, dict) else list(value)

@@ -8,7 +8,7 @@ what was there before it.
 import re
 from collections.abc import Iterator
 
-from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.source.literals import value_or_none
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.layout import Sentence
@@ -41,8 +41,8 @@ class Moments:
             if _LOOP_STARTS.search(sentence.plain):
                 return self._not_first_turn(worded, place)
         if worded.noun is not None and worded.noun.word in _ONE_CHARACTER:
-            told = _text_of(worded.value) if worded.kind == "refer" else None
-            if told is not None and len(told) != 1:
+            told = value_or_none(worded.value) if worded.kind == "refer" else None
+            if isinstance(told, str) and len(told) != 1:
                 return CONTRADICTED, f"it has {len(told)} characters"
         if worded.kind in ("refer", "outcome") and worded.when in ("after", "before"):
             return self._beside_step(worded, place)
@@ -109,11 +109,3 @@ class Moments:
             known = pools.held(frame, last)
             known.add(text for one in steps for text in one.event.changed.values())
         return None if known.has(worded.value) else (NOT_CHECKABLE, None)
-
-
-def _text_of(value: str) -> str | None:
-    try:
-        told = parse_literal(value)
-    except (LiteralError, ValueError):
-        return None
-    return told if isinstance(told, str) else None

@@ -16,17 +16,15 @@ from data_pipeline.verify.backward.general import read_general
 from data_pipeline.verify.backward.goal import goal_of
 from data_pipeline.verify.backward.proposals import Proposals
 from data_pipeline.verify.beyond import BeyondVerdicts
-from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, UNREAD, Claim
+from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim, unread_claim
 from data_pipeline.verify.descriptions import read_description
+from data_pipeline.verify.doubts import Doubts
 from data_pipeline.verify.elements import Element
-from data_pipeline.verify.instances import Instances
 from data_pipeline.verify.judging import ClaimJudge
 from data_pipeline.verify.labels import count_claim, entry_claim, label_claim
 from data_pipeline.verify.layout import GENERAL, Sentence, read_layout
-from data_pipeline.verify.locality import Locality
 from data_pipeline.verify.misnomers import deny
 from data_pipeline.verify.moments import Moments
-from data_pipeline.verify.ordinals import ORDINALS
 from data_pipeline.verify.phrases import code_of
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.placing import Placement, place_sentences
@@ -43,6 +41,7 @@ from data_pipeline.verify.residue import (
     says_the_call_raises,
     turns_of_kind,
 )
+from data_pipeline.verify.shown_code import ShownCode
 from data_pipeline.verify.stated import WordedClaim, claim_kind
 from data_pipeline.verify.story import Story
 from data_pipeline.verify.times import TimeVerdicts
@@ -51,26 +50,18 @@ from data_pipeline.verify.told_flow import ToldFlow
 from data_pipeline.verify.told_outcomes import ToldOutcomes
 from data_pipeline.verify.told_results import ToldResults
 from data_pipeline.verify.told_tests import ToldTests
-from data_pipeline.verify.turns import find_turn, turn_window
+from data_pipeline.verify.turns import find_turn, turn_end, turn_window
 from data_pipeline.verify.value_verdicts import Verdict
 from data_pipeline.verify.values import compare
 from data_pipeline.verify.variations import Variations
-from data_pipeline.verify.word_evidence import WordEvidence
 
 MAX_CHARACTERS = 200_000
 _MOST_CLAIMS = 20_000
 _OF_VALUES = frozenset(("return", "value", "put", "taken", "gives", "outcome", "given back"))
-_OF_STEPS = frozenset(("put", "taken", "refer", "refer test", "outcome", "same", "grows", "kept",
-                       "gives", "entered", "sets", "ended"))  # fmt: skip
 _TURN_ALONE = re.compile(r"\b(?:iteration|turn|pass|round)\b", re.I)
 _WITNESS = re.compile(r"\bas with\b|\bholds with\b|\bloop over\b|\b(?:has to|must not) hold\b")
 _NUMERAL = re.compile(r"\b(?:iteration|turn|pass)\W{0,3}(?:number |no\. )?\W?\d", re.I)
 _NEEDED = re.compile(r"\b(?:must|has to|have to|needs? to|should|only if)\b", re.I)
-_NTH_ELEMENT = re.compile(
-    rf"\W*(?:for |next,? |processing )?(?:the )?(?:{'|'.join(ORDINALS)}) (?:element|item|character|"
-    r"string|number|word|tuple|key|list|value|letter|sublist),? [`'\"\[({\d-]",
-    re.I,
-)
 _LABEL = re.compile(r"\bL\d+\b")
 _NOW = re.compile(r"[Nn]ow\b")
 _PLACED = re.compile(r"conclusion|execution|reverse")
@@ -140,19 +131,16 @@ class _MonologueJudge:
         self.run, self.judge = run, judge
         self.times = TimeVerdicts(run, judge.values)
         self.moments = Moments(run, judge.values)
-        self.locality = Locality(run, judge.values.pools)
-        self.strangers: list[str] = []  # values of the line that its place does not have
-        self.held: list[str] = []  # subjects of what is confirmed of the line
-        self.story = Story(run, judge.values, sentences)
+        self.doubts = Doubts(run, judge.values.pools)
+        self.story = Story(run, judge, self.times, sentences)
         self.told_code = ToldCode(run, judge)
         self.told_tests = ToldTests(run, judge.values)
         self.told_results = ToldResults(run, judge.values)
         self.told_flow = ToldFlow(run, judge.code)
-        self.words = WordEvidence(run, judge.values.pools)
         self.told_outcomes = ToldOutcomes(run, judge.values)
         self.beyond = BeyondVerdicts(run, judge)
         self.reasons = Reasons(run, judge.values)
-        self.instances = Instances(run, judge.values)
+        self.shown_code = ShownCode(run, judge.values)
         self.program = ProgramClaims(Variations(run, run_call))
         self.proposals = Proposals(run, goal, run_call) if goal is not None else None
         self.sentences, self.placement = sentences, placement
@@ -187,25 +175,10 @@ class _MonologueJudge:
                 for index, sentence in sentences:
                     self._sentence(index, sentence, self.placement.places[index])
             if self.goal is None:
-                self._doubt_words(number)
+                own = [claim for claim in self.result if claim.line == number]
+                self.result += self.doubts.close(number, self.lines[number - 1], own)
         self._check_turn_lists()
         return self.result
-
-    def _doubt_words(self, number: int) -> None:
-        """Notes the words of a confirmed line that the run does not bear out."""
-        own = [claim for claim in self.result if claim.line == number]
-        strangers, self.strangers, held, self.held = self.strangers, [], self.held, []
-        if not own or any(claim.verdict != CONFIRMED for claim in own):
-            return
-        told = [*held, *(one.text for one in own if one.kind not in ("code", "flow"))]
-        for text in strangers:
-            if not any(text in one for one in told):
-                self.result.append(Claim(number, UNREAD, text[:500], NOT_CHECKABLE, None))
-        truths = "; ".join(claim.truth for claim in own if claim.truth)
-        for text, truth in self.words.unproven(self.lines[number - 1], truths):
-            verdict = NOT_CHECKABLE if truth is None else CONTRADICTED
-            kind = UNREAD if truth is None else "code"
-            self.result.append(Claim(number, kind, text[:500], verdict, truth))
 
     def _backward_line(
         self, number: int, backward: Reading, sentences: list[tuple[int, Sentence]]
@@ -276,8 +249,7 @@ class _MonologueJudge:
             kept = [claim for claim in own if claim.verdict == CONFIRMED]
             self.result[first:] = kept + claims_of(told, number)
         if self.goal is None and any(c.verdict == CONFIRMED for c in self.result[first:]):
-            for text in self.locality.foreign(line):
-                self.result.append(Claim(number, UNREAD, text[:500], NOT_CHECKABLE, None))
+            self.result += self.doubts.of_program(number, line)
 
     def _sentence(self, index: int, sentence: Sentence, here: Occurrence | None) -> None:
         if not sentence.is_general and (counted := count_claim(self.run, sentence)) is not None:
@@ -297,7 +269,7 @@ class _MonologueJudge:
             return
         place = self._place(sentence, here, start)
         first = len(self.result)
-        misplaced = self._misplaced(sentence)
+        elsewhere = self.judge.comprehensions.misplaced(sentence.element, sentence.plain)
         for worded in sentence.reading.claims:
             verdict, truth = self._verdict(worded, sentence, here, place, missing)
             self._add(sentence, worded, verdict, truth)
@@ -312,14 +284,14 @@ class _MonologueJudge:
             place = Place(self.last, True)  # "[L8]", an `else:`: after the test before it
         if not sentence.is_general:
             self._tests(first, sentence, place)
-        self.result += misplaced
+        if elsewhere is not None:
+            said = sentence.plain[:500]
+            self.result.append(Claim(sentence.number, "value", said, CONTRADICTED, elsewhere))
         told = self.result[first:]
         if told and all((c.kind, c.verdict) == ("iteration", CONFIRMED) for c in told):
             beside = beside_turn(sentence.plain) if _TURN_ALONE.search(sentence.plain) else None
             if beside:
-                self.result.append(
-                    Claim(sentence.number, UNREAD, beside[:500], NOT_CHECKABLE, None)
-                )
+                self.result.append(unread_claim(sentence.number, beside))
         for text, truth in false_arithmetic(self.lines[sentence.number - 1], sentence.plain):
             said = Claim(sentence.number, "expression", text[:500], CONTRADICTED, truth)
             known = any(claim.verdict == CONTRADICTED for claim in self.result[first:])
@@ -327,13 +299,12 @@ class _MonologueJudge:
         if self._is_loose(sentence, place):
             self.result += list(half_read(sentence.number, sentence.plain, self.result[first:]))
         if not sentence.is_general:
-            for text in self.instances.denied(sentence.plain, place):
-                said = Claim(sentence.number, UNREAD, text[:500], NOT_CHECKABLE, None)
-                self.result.append(said)
-            self.strangers += self.locality.strangers(sentence.plain, place)
+            for text in self.shown_code.denied(sentence.plain, place):
+                self.result.append(unread_claim(sentence.number, text))
+            self.doubts.look(sentence, place)
             claims = self.reasons.judged(self.result[first:], sentence.plain, place)
-            self.result[first:] = self.instances.judged(claims, sentence.plain, place)
-            if len(self.result) == first and self.instances.names_code(sentence.plain, place):
+            self.result[first:] = self.shown_code.judged(claims, sentence.plain, place)
+            if len(self.result) == first and self.shown_code.names_code(sentence.plain, place):
                 said = Claim(sentence.number, "code", sentence.plain[:500], CONFIRMED, None)
                 self.result.append(said)
 
@@ -346,15 +317,6 @@ class _MonologueJudge:
         if len(self.result) == first and self.told_tests.names_values(sentence.plain, place):
             said = Claim(sentence.number, "code", sentence.plain[:500], CONFIRMED, None)
             self.result.append(said)
-
-    def _misplaced(self, sentence: Sentence) -> list[Claim]:
-        """Contradicts "for the fourth element `i = 2`" of a comprehension with another there."""
-        element, said = sentence.element, _NTH_ELEMENT.match(sentence.plain)
-        if element is None or said is None or element.value not in sentence.plain:
-            return []
-        truth = self.judge.comprehensions.misplaced(element)
-        text = sentence.plain[:500]
-        return [] if truth is None else [Claim(sentence.number, "value", text, CONTRADICTED, truth)]
 
     def _next_element(self, sentence: Sentence, worded: WordedClaim) -> Sentence:
         """Lets a sentence go on to another turn: "for `k` = 0, …; for `k` = 1, …"."""
@@ -390,7 +352,8 @@ class _MonologueJudge:
                 verdict = NOT_CHECKABLE  # a line raises it, and it is caught: the call returns
         claim = Claim(sentence.number, claim_kind(worded), worded.text[:500], verdict, truth)
         self.result.append(claim)
-        self.held += [worded.subject or ""] if verdict == CONFIRMED else []
+        if verdict == CONFIRMED:
+            self.doubts.hold(worded)
 
     def _turn_start(
         self, sentence: Sentence, here: Occurrence | None
@@ -488,7 +451,7 @@ class _MonologueJudge:
             return counted or verdict
         if loose or (sentence.turn is not None and not sentence.own):
             timed = self.times.judged(worded, plain, verdict, place, loose=loose)
-            if timed[0] == NOT_CHECKABLE and self._told_in_order(sentence, worded, place, verdict):
+            if timed[0] == NOT_CHECKABLE and self.story.bears_out(sentence, worded, place, verdict):
                 timed = CONFIRMED, verdict[1]
             verdict = timed
         if (
@@ -498,30 +461,6 @@ class _MonologueJudge:
         ):
             return NOT_CHECKABLE, verdict[1]
         return verdict
-
-    def _told_in_order(
-        self, sentence: Sentence, worded: WordedClaim, place: Place, verdict: Verdict
-    ) -> bool:
-        """Returns whether a claim fits the run where the order of the text puts it."""
-        if self.times.names_time(worded, sentence.plain):
-            return False
-        if verdict[0] == CONFIRMED and self.story.fits(sentence, worded):
-            return True
-        if worded.kind == "goes on":
-            window = place.window or self.story.window(sentence, worded)
-            return window is not None and self._goes_on(window[0])
-        if place.window is not None:
-            return verdict[0] == CONFIRMED and self.story.anchors(sentence)
-        if worded.kind in ("test", "branch") and worded.subject is not None:
-            return self.story.holds_throughout(sentence, worded)
-        if worded.kind not in _OF_STEPS or (window := self.story.window(sentence, worded)) is None:
-            return False
-        return self.judge.judge(worded, Place(None, False, window, 0))[0] == CONFIRMED
-
-    def _goes_on(self, at: int) -> bool:
-        """Returns whether a loop makes another turn after an event of the run's own call."""
-        here = [o for o in self.run.occurrences if o.at <= at and o.event.frame == 0]
-        return bool(here) and self.judge.loops.goes_on(here[-1])[0] == CONFIRMED
 
     def _at_the_end(self, worded: WordedClaim, sentence: Sentence) -> str:
         """Confirms a value told in the conclusion only if the run ends with it."""
@@ -538,7 +477,7 @@ class _MonologueJudge:
         after = [o.at for o in self.placement.places if o is not None and o.at > here.at]
         if not after or worded.when == "before":
             return False
-        end = min(min(after) - 1, self.locality.turn_end(here))
+        end = min(min(after) - 1, turn_end(self.run, here))
         judged = self.judge.values.within(worded, here.event.frame, (here.at + 1, end))
         return judged is not None and judged[0] == CONFIRMED
 
@@ -548,7 +487,7 @@ class _MonologueJudge:
         after = [o.at for o in self.placement.places if o is not None and here and o.at > here.at]
         if here is None or not after:
             return NOT_CHECKABLE, truth
-        window = (here.at, min(min(after) - 1, self.locality.turn_end(here)))
+        window = (here.at, min(min(after) - 1, turn_end(self.run, here)))
         judged = self.judge.judge(worded, Place(here, False, window, here.event.frame))
         return judged if judged[0] == CONFIRMED else (NOT_CHECKABLE, truth)
 
@@ -572,14 +511,14 @@ class _MonologueJudge:
         """Adds what was not read, and values that the run does not have."""
         if sentence.is_general:
             for text in sentence.reading.unread:
-                self.result.append(Claim(sentence.number, UNREAD, text[:500], NOT_CHECKABLE, None))
+                self.result.append(unread_claim(sentence.number, text))
             return
         told = list(self.told_code.claims(sentence, place))
         self.result += self.told_outcomes.judged(told, place)
         pool = self.judge.values.pools.everything
         for text in sentence.reading.mentions:
             if not pool.has(text):
-                self.result.append(Claim(sentence.number, UNREAD, text[:500], NOT_CHECKABLE, None))
+                self.result.append(unread_claim(sentence.number, text))
 
     def _check_turn_lists(self) -> None:
         """Contradicts values that hold only before their turn, in lists of values after each turn.

@@ -23,11 +23,11 @@ from data_pipeline.verify.conditions import (
     read_test,
 )
 from data_pipeline.verify.evaluation import Unknown, evaluate
-from data_pipeline.verify.instances import codes_in
 from data_pipeline.verify.lexicon import Phrase, read_tokens
 from data_pipeline.verify.masking import is_literal
 from data_pipeline.verify.phrases import code_of
 from data_pipeline.verify.places import Place
+from data_pipeline.verify.shown_code import codes_in
 from data_pipeline.verify.value_verdicts import ValueVerdicts, Verdict
 from data_pipeline.verify.values import compare
 from data_pipeline.verify.wordlists import word_set

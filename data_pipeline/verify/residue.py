@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from data_pipeline.tracing.replay import Replay
-from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, UNREAD, Claim
+from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim, unread_claim
 from data_pipeline.verify.code_verdicts import CodeVerdicts
 from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.masking import is_literal
@@ -183,7 +183,7 @@ def half_read(number: int, plain: str, claims: Sequence[Claim]) -> Iterator[Clai
     """Yields what to add to the claims of a sentence of which all else is confirmed."""
     if any(claim.verdict == CONFIRMED for claim in claims):
         for text in unread_parts(plain, claims):
-            yield Claim(number, UNREAD, text[:500], NOT_CHECKABLE, None)
+            yield unread_claim(number, text)
 
 
 def is_denied(text: str) -> bool:

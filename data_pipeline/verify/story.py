@@ -13,11 +13,16 @@ from collections.abc import Sequence
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.claims import CONFIRMED
 from data_pipeline.verify.evaluation import Unknown, evaluate
+from data_pipeline.verify.judging import ClaimJudge
 from data_pipeline.verify.layout import Sentence
+from data_pipeline.verify.places import Place
 from data_pipeline.verify.stated import WordedClaim
-from data_pipeline.verify.value_verdicts import ValueVerdicts, is_name
+from data_pipeline.verify.times import TimeVerdicts
+from data_pipeline.verify.value_verdicts import Verdict, is_name
 from data_pipeline.verify.values import compare
 
+_OF_STEPS = frozenset(("put", "taken", "refer", "refer test", "outcome", "same", "grows", "kept",
+                       "gives", "entered", "sets", "ended"))  # fmt: skip
 _MOST_STATES = 400
 _MOST_VALUES = 200
 _STEP = 0.01  # what it costs to pass a state
@@ -36,8 +41,10 @@ class _Told:
 class Story:
     """Knows which values of a text fit the run in the order of the text."""
 
-    def __init__(self, run: Replay, values: ValueVerdicts, sentences: Sequence[Sentence]):
-        self.run, self.values = run, values
+    def __init__(
+        self, run: Replay, judge: ClaimJudge, times: TimeVerdicts, sentences: Sequence[Sentence]
+    ):
+        self.run, self.judge, self.times, self.values = run, judge, times, judge.values
         self.states = self._states()
         self.placed: dict[tuple[int, WordedClaim], int] = {}
         self.order: dict[tuple[int, WordedClaim], int] = {}  # the claims of the text, in order
@@ -45,6 +52,30 @@ class Story:
         told = self._told(sentences) if len(self.states) <= _MOST_STATES else []
         if told and len(told) <= _MOST_VALUES:
             self._place(told)
+
+    def bears_out(
+        self, sentence: Sentence, worded: WordedClaim, place: Place, verdict: Verdict
+    ) -> bool:
+        """Returns whether a claim fits the run where the order of the text puts it."""
+        if self.times.names_time(sentence.plain):
+            return False
+        if verdict[0] == CONFIRMED and self.fits(sentence, worded):
+            return True
+        if worded.kind == "goes on":
+            window = place.window or self.window(sentence, worded)
+            return window is not None and self._goes_on(window[0])
+        if place.window is not None:
+            return verdict[0] == CONFIRMED and self.anchors(sentence)
+        if worded.kind in ("test", "branch") and worded.subject is not None:
+            return self.holds_throughout(sentence, worded)
+        if worded.kind not in _OF_STEPS or (window := self.window(sentence, worded)) is None:
+            return False
+        return self.judge.judge(worded, Place(None, False, window, 0))[0] == CONFIRMED
+
+    def _goes_on(self, at: int) -> bool:
+        """Returns whether a loop makes another turn after an event of the run's own call."""
+        here = [o for o in self.run.occurrences if o.at <= at and o.event.frame == 0]
+        return bool(here) and self.judge.loops.goes_on(here[-1])[0] == CONFIRMED
 
     def fits(self, sentence: Sentence, worded: WordedClaim) -> bool:
         """Returns whether a value holds where the text tells it."""

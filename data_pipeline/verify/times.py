@@ -117,7 +117,7 @@ class TimeVerdicts:
             return told if told[0] == CONFIRMED else (NOT_CHECKABLE, told[1])
         return judged
 
-    def names_time(self, worded: WordedClaim, plain: str) -> bool:
+    def names_time(self, plain: str) -> bool:
         """Returns whether a sentence states a time other than the one at which it is told."""
         told = (_AFTER_TURNS, _IN_TURN, _LOOP, _START, _END, _OTHER_TIME)
         return any(pattern.search(plain) for pattern in told)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from data_pipeline.tracing.replay import Occurrence, Replay
-from data_pipeline.verify.claims import CONFIRMED, NOT_CHECKABLE, UNREAD, Claim
+from data_pipeline.verify.claims import CONFIRMED, Claim, unread_claim
 from data_pipeline.verify.clause_verdicts import Focus
 from data_pipeline.verify.code_verdicts import own_nodes
 from data_pipeline.verify.descriptions import read_description
@@ -113,10 +113,8 @@ def claims_of(reading: Reading, number: int) -> list[Claim]:
         Claim(number, claim.kind, claim.text[:500], claim.verdict, claim.truth)
         for claim in reading.claims
     ]
-    return claims + [
-        Claim(number, UNREAD, text[:500], NOT_CHECKABLE, None) for text in reading.unread
-    ]
+    return claims + [unread_claim(number, text) for text in reading.unread]
 
 
 def _unread(sentence: Sentence, text: str) -> Claim:
-    return Claim(sentence.number, UNREAD, text[:500], NOT_CHECKABLE, None)
+    return unread_claim(sentence.number, text)

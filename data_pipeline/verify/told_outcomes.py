@@ -10,7 +10,7 @@ import functools
 import re
 from collections.abc import Iterator
 
-from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.source.literals import LiteralError, parse_literal, value_or_none
 from data_pipeline.tracing.rendering import render
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.actions import Action, list_actions
@@ -217,8 +217,5 @@ def _is_texts(value: object) -> bool:
 
 
 def _parsed(text: str):
-    try:
-        value = parse_literal(text)
-    except (LiteralError, ValueError, RecursionError):
-        return None
+    value = value_or_none(text)
     return value if isinstance(value, str | list | tuple | dict | set) else None

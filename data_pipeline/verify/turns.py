@@ -51,6 +51,7 @@ _FROM_TO = re.compile(
     r"(?:⟦\d+⟧ from )?⟦(?P<a>\d+)⟧ ?(?:to|through|until|up to|–|-|…|\.\.\.?) ?⟦(?P<b>\d+)⟧",
     re.I,
 )
+_COMPOUND = (ast.If, ast.For, ast.While, ast.Try, ast.With, ast.AsyncFor, ast.Match)
 MISSING = 10**7  # the turn of a heading for a value that the loop never has
 
 
@@ -364,3 +365,28 @@ def turn_window(run: Replay, here: Occurrence, header: int) -> tuple[int, int]:
         if other.at > here.at and other.event.frame == frame and header not in other.turns:
             return here.at, other.at - 1
     return here.at, last
+
+
+def body_window(run: Replay, here: Occurrence) -> tuple[int, int] | None:
+    """Returns the first and last event of a header with its body; None for a line without one."""
+    statement = run.statement_of(here.event)
+    if not isinstance(statement, _COMPOUND):
+        return None
+    first, last = statement.lineno, statement.end_lineno or statement.lineno
+    frame = here.event.frame
+    for other in run.occurrences:
+        if other.at > here.at and other.event.frame == frame:
+            if not first < other.event.line <= last and other.event.line != first:
+                return here.at, other.at - 1
+            if other.event.line == first and isinstance(statement, ast.If):
+                return here.at, other.at - 1
+    return here.at, run.frames[frame][1]
+
+
+def turn_end(run: Replay, here: Occurrence) -> int:
+    """Returns the last event of the innermost turn that a line is in, or of the run."""
+    headers = loops_around(run, here.event.line)
+    for other in run.by_line.get(headers[0], ()) if headers else ():
+        if other.at > here.at and other.event.frame == here.event.frame:
+            return other.at - 1
+    return len(run.events) - 1

@@ -11,7 +11,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 
-from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.source.literals import value_or_none
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.layout import variable_names
 from data_pipeline.verify.masking import Atom, mask_code
@@ -22,6 +22,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "dict": (dict,), "string": (str,), "substring": (str,), "integer": (int,),
     "boolean": (bool,),
 }  # fmt: skip
+_MOST_CHARACTERS = 4000  # of a value that is looked into
 _NOUN = "|".join(_TYPES)
 _MAKERS = {"list": list, "tuple": tuple, "dict": dict, "set": set, "sorted": list,
            "frozenset": set, "zip": tuple, "enumerate": tuple, "Counter": dict}  # fmt: skip
@@ -430,12 +431,7 @@ _CALLS = (("sum(", "the sum of"), ("max(", "maximum"), ("min(", "minimum"))
 
 def _value(text: str | None):
     """Returns the value of a literal, None for other texts and for None itself."""
-    if text is None or len(text) > 4000:
-        return None
-    try:
-        return parse_literal(text)
-    except (LiteralError, ValueError, RecursionError):
-        return None
+    return None if text is None or len(text) > _MOST_CHARACTERS else value_or_none(text)
 
 
 def _spell(text: str, atoms: list[Atom]) -> str:

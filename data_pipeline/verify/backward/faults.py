@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
-from data_pipeline.source.literals import LiteralError, parse_literal, same_value
+from data_pipeline.source.literals import LiteralError, same_value, value_or_none
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.answer import literal_of
 from data_pipeline.verify.backward.nouns import ATOM, ITEM, MARKS, Nouns, items_of
@@ -154,7 +154,7 @@ class Faults:
                 meant = Nouns(self.witness).meanings(match["owner"])
                 owners = [value for one in meant for value in one.values]
             elif _EXTREME.search(match["phrase"]) and not _OF_OUTPUT.search(text):
-                owners = [_parsed(one) for one in self.witness.arguments.values()]
+                owners = [value_or_none(one) for one in self.witness.arguments.values()]
             values = [
                 item for owner in owners for item in _named(owner, match["phrase"], match["item"])
             ]
@@ -167,7 +167,7 @@ class Faults:
         for name in self.run.names:
             texts += self.run.history(0, name)[1]
         for text in dict.fromkeys(texts):
-            value = _parsed(text)
+            value = value_or_none(text)
             if isinstance(value, str | list | tuple | dict):
                 yield value
 
@@ -176,7 +176,7 @@ class Faults:
         for match in _NTH.finditer(text):
             if match["x"] not in self.run.names or self.run.trace.truncated:
                 continue
-            values = [_parsed(one) for one in self.run.history(0, match["x"])[1]]
+            values = [value_or_none(one) for one in self.run.history(0, match["x"])[1]]
             sizes = [len(one) for one in values if isinstance(one, str | list | tuple)]
             at = INDEXES.get(match["which"])
             known = len(sizes) == len([one for one in values if one is not None])
@@ -188,7 +188,7 @@ class Faults:
         for match in _NTH_OF_INPUT.finditer(text):
             owners = [
                 value for one in self.witness.arguments.values()
-                if isinstance(value := _parsed(one), list | str | tuple)
+                if isinstance(value := value_or_none(one), list | str | tuple)
             ]  # fmt: skip
             at = INDEXES.get(match["which"])
             items = items_of(owners[0], match["item"]) if len(owners) == 1 else None
@@ -229,8 +229,8 @@ class Faults:
                 continue
             inside = [
                 owner for owner in self._owners()
-                if isinstance(owner, str) and isinstance(_parsed(told), str)
-                and _parsed(told) in owner
+                if isinstance(owner, str) and isinstance(value_or_none(told), str)
+                and value_or_none(told) in owner
             ]  # fmt: skip
             if not inside:
                 yield _false(match[0], self.witness.shown)
@@ -243,17 +243,19 @@ class Faults:
                 continue
             held = [one for one in self.run.history(0, name)[1] if one is not None]
             known = held and not self.run.trace.truncated
-            known = known and type(_parsed(told)) in {type(_parsed(one)) for one in held}
+            known = known and type(value_or_none(told)) in {
+                type(value_or_none(one)) for one in held
+            }
             if known and all(compare(told, one) == CONTRADICTED for one in held):
                 yield _false(match[0], f"`{name}` is {held[-1]}")
 
     def _never_item(self, text: str) -> Iterator[JudgedClaim]:
         """ "`parts[1]` must be `"a"`" of a variable whose item never is."""
         for match in _ITEM_OF_VARIABLE.finditer(text):
-            name, told = match["x"], _parsed(literal_of(match["told"]))
+            name, told = match["x"], value_or_none(literal_of(match["told"]))
             if name not in self.run.names or name in self.witness.arguments:
                 continue
-            held = [_parsed(one) for one in self.run.history(0, name)[1] if one is not None]
+            held = [value_or_none(one) for one in self.run.history(0, name)[1] if one is not None]
             items = [one[int(match["at"])] for one in held]
             known = items and told is not None and not self.run.trace.truncated
             if known and all(type(one) is type(told) and one != told for one in items):
@@ -263,29 +265,29 @@ class Faults:
         """ "The part before the last dot is `"a"`" of the only text among the arguments."""
         texts = [
             value for one in self.witness.arguments.values()
-            if isinstance(value := _parsed(one), str)
+            if isinstance(value := value_or_none(one), str)
         ]  # fmt: skip
         for match in _SPLIT.finditer(text) if len(texts) == 1 else ():
             mark, told = MARKS.get(match["mark"], match["mark"].strip("`\"'")), match["told"]
             first = match["which"] == "first"
             parts = texts[0].partition(mark) if first else texts[0].rpartition(mark)
             real = parts[0 if match["side"] == "before" else 2]
-            value = _parsed(literal_of(told))
+            value = value_or_none(literal_of(told))
             if parts[1] and isinstance(value, str) and value != real:
                 yield _false(match[0], f"it is {real!r}")
 
     def _counts(self, text: str) -> Iterator[JudgedClaim]:
         """ "For the string `"aab"`, the length is `3`, and the counts of … are `2` and `1`"."""
         whole = _WHOLE.search(text)
-        value = _parsed(literal_of(whole["value"])) if whole else None
+        value = value_or_none(literal_of(whole["value"])) if whole else None
         if not isinstance(value, str | list):
             return
         for match in _LENGTH.finditer(text, whole.end() if whole else 0):
-            if _parsed(match["told"].strip("`")) != len(value):
+            if value_or_none(match["told"].strip("`")) != len(value):
                 yield _false(match[0], f"it is {len(value)}")
         for match in _TWO_COUNTS.finditer(text):
-            parts = [_parsed(literal_of(match[name])) for name in ("a", "b")]
-            told = [_parsed(match[name].strip("`")) for name in ("x", "y")]
+            parts = [value_or_none(literal_of(match[name])) for name in ("a", "b")]
+            told = [value_or_none(match[name].strip("`")) for name in ("x", "y")]
             real = [value.count(one) for one in parts]
             if real != told:
                 yield _false(match[0], f"they are {real[0]} and {real[1]}")
@@ -310,7 +312,7 @@ class Faults:
         """What is reversed by a program that reverses nothing."""
         if not _REVERSES.search(text) or self.run.trace.truncated or self._may_reverse():
             return
-        values = [_parsed(one) for one in self._pool.texts]
+        values = [value_or_none(one) for one in self._pool.texts]
         kept = [one for one in values if isinstance(one, str | list | tuple) and len(one) > 1]
         turned = [one for one in kept if one[::-1] != one]
         if turned and not any(one[::-1] in kept for one in turned):
@@ -357,7 +359,7 @@ class Faults:
             return
         names = [match["name"]] if match["name"] else list(self.witness.arguments)
         given = {name: self.witness.arguments[name] for name in names}
-        held = {n: t for n, t in given.items() if t[:1] in "[{" and _parsed(t) is not None}
+        held = {n: t for n, t in given.items() if t[:1] in "[{" and value_or_none(t) is not None}
         bound = {
             node.id for node in self.run.nodes
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
@@ -392,13 +394,6 @@ def _named(owner: Any, phrase: str, item: str) -> list[Any]:
         which = phrase.removesuffix(" " + item)
         at = {"second last": -2, "third last": -3}.get(which, INDEXES.get(which, 10**6))
     return [items[at]] if -len(items) <= at < len(items) else []
-
-
-def _parsed(text: str | None) -> Any:
-    try:
-        return None if text is None else parse_literal(text)
-    except LiteralError:
-        return None
 
 
 def _false(text: str, truth: str) -> JudgedClaim:

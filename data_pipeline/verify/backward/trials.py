@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.source.literals import value_or_none
 from data_pipeline.verify.backward.examples import RunCall
 from data_pipeline.verify.backward.witness import Witness
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
@@ -64,7 +64,7 @@ class Trial(Witness):
     @property
     def value(self) -> Any:
         """The value that is returned."""
-        return _parsed(self.result)
+        return value_or_none(self.result)
 
     def with_value(self, name: str, value: object) -> "Trial":
         """Returns this trial with one more name known, such as that of a loop's variable."""
@@ -182,7 +182,7 @@ class Trials:
     def _variations(self, told: list[Any]) -> Iterator[dict[str, str]]:
         """Yields inputs that differ from the witness's in one argument, each once."""
         own = self.witness.arguments
-        values = {name: _parsed(text) for name, text in own.items()}
+        values = {name: value_or_none(text) for name, text in own.items()}
         seen = {tuple(own.values())}
         for name, value in values.items():
             others = [other for key, other in values.items() if key != name]
@@ -235,13 +235,6 @@ def _negated(held: bool | None) -> bool:
 
 def _is_same(one: str, other: str) -> bool:
     return compare(one, other) == CONFIRMED
-
-
-def _parsed(text: str | None) -> Any:
-    try:
-        return None if text is None else parse_literal(text)
-    except LiteralError:
-        return None
 
 
 def _is_literal(text: str) -> bool:

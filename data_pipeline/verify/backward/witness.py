@@ -4,7 +4,7 @@ import ast
 import functools
 import re
 
-from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.source.literals import LiteralError, parse_literal, value_or_none
 from data_pipeline.tracing.replay import Replay, State
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.conditions import Condition, Joined, Source, Test
@@ -167,14 +167,14 @@ class Witness:
 
     def is_item(self, value: str) -> bool:
         """Tells whether a literal is one of the items of the output."""
-        goal = _parsed(self.goal)
-        return isinstance(goal, list | tuple | dict | set) and _parsed(value) in (
+        goal = value_or_none(self.goal)
+        return isinstance(goal, list | tuple | dict | set) and value_or_none(value) in (
             list(goal.items()) if isinstance(goal, dict) else list(goal)
         )
 
     def indexes(self, value: object) -> bool | None:
         """Tells whether a number is an index of the first list or text given; None if unknown."""
-        owners = [_parsed(text) for text in self.arguments.values()]
+        owners = [value_or_none(text) for text in self.arguments.values()]
         owner = next((one for one in owners if isinstance(one, list | str | tuple)), None)
         return None if owner is None or type(value) is not int else 0 <= value < len(owner)
 
@@ -184,7 +184,7 @@ class Witness:
         if kind is None or set(words) - _NAMING - _SMALL_WORDS:
             return False
         found = [text for text in (self.goal, *self.arguments.values()) if _is_kind(text, kind)]
-        return any(len(_parsed(text)) == length for text in found[:1])
+        return any(len(value_or_none(text)) == length for text in found[:1])
 
     def has_other_container(self, named: set[str]) -> bool:
         """Tells whether an argument that is not named is a list, text or dictionary."""
@@ -305,13 +305,6 @@ def _is_kind(text: str, kind: type) -> bool:
     except LiteralError:
         return False
     return type(value) is kind
-
-
-def _parsed(text: str):
-    try:
-        return parse_literal(text)
-    except LiteralError:
-        return None
 
 
 def _quoted(atom: str) -> str:

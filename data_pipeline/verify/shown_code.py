@@ -35,7 +35,7 @@ _LABELS = re.compile(r"\[?\bl\d+\b\]?")
 _INSERTED = re.compile(r"\binsert\w*\b[^.;]*?\bat (?:the )?(?:index|position|place) ⟦(\d+)⟧", re.I)
 
 
-class Instances:
+class ShownCode:
     """Judges the pieces of code that the steps of one monologue show."""
 
     def __init__(self, run: Replay, values: ValueVerdicts):

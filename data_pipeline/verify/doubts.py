@@ -1,0 +1,53 @@
+"""Notes what keeps a line of true claims from being confirmed as a whole.
+
+A word, a value or a call that nothing at the line's place bears out may be false while all that was
+read is true: such a line is half read, or contradicted where the run plainly denies it.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from data_pipeline.tracing.replay import Replay
+from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, Claim, unread_claim
+from data_pipeline.verify.layout import Sentence
+from data_pipeline.verify.locality import Locality
+from data_pipeline.verify.places import Place
+from data_pipeline.verify.pools import Pools
+from data_pipeline.verify.stated import WordedClaim
+from data_pipeline.verify.word_evidence import WordEvidence
+
+
+class Doubts:
+    """Gathers the doubts about one line after the other."""
+
+    def __init__(self, run: Replay, pools: Pools):
+        self.words, self.locality = WordEvidence(run, pools), Locality(run, pools)
+        self.strangers: list[str] = []  # values of the line that its place does not have
+        self.held: list[str] = []  # subjects of what is confirmed of the line
+
+    def hold(self, worded: WordedClaim) -> None:
+        """Notes a claim of the line that is confirmed: what it speaks of is judged."""
+        self.held.append(worded.subject or "")
+
+    def look(self, sentence: Sentence, place: Place) -> None:
+        """Notes the values of a sentence of the line that its place does not have."""
+        self.strangers += self.locality.strangers(sentence.plain, place)
+
+    def of_program(self, number: int, line: str) -> Iterator[Claim]:
+        """Yields what a line on the program names that is not in its code."""
+        for text in self.locality.foreign(line):
+            yield unread_claim(number, text)
+
+    def close(self, number: int, line: str, claims: Sequence[Claim]) -> list[Claim]:
+        """Returns the doubts about a line, given all its claims; the next one begins afresh."""
+        strangers, held, self.strangers, self.held = self.strangers, self.held, [], []
+        if not claims or any(claim.verdict != CONFIRMED for claim in claims):
+            return []
+        told = [*held, *(one.text for one in claims if one.kind not in ("code", "flow"))]
+        doubts = [
+            unread_claim(number, text) for text in strangers if not any(text in one for one in told)
+        ]
+        truths = "; ".join(claim.truth for claim in claims if claim.truth)
+        for text, truth in self.words.unproven(line, truths):
+            denied = Claim(number, "code", text[:500], CONTRADICTED, truth)
+            doubts.append(unread_claim(number, text) if truth is None else denied)
+        return doubts
