@@ -82,6 +82,10 @@ class EndVerdicts:
         statement, end = run.statement_of(here.event), run.line_end(here)
         if isinstance(statement, ast.Return) and end is not None and end.value is not None:
             judged = best_verdict(worded.value, [(end.value, end.value)])
+            if judged[0] == CONTRADICTED and self._calls_program(statement):
+                inner = [e.value for _, e in self.values.inside(here) if e.kind == "return"]
+                held = any(compare(worded.value, text or "") == CONFIRMED for text in inner)
+                return (NOT_CHECKABLE, end.value) if held else judged  # of another call of it
             if judged[0] == CONTRADICTED and self.values.is_part(worded.value, here):
                 return CONFIRMED, worded.value  # of a call inside it: "strip returns 'a'"
             return judged
@@ -103,6 +107,13 @@ class EndVerdicts:
         if not self.values.pools.everything.has(worded.value):
             return CONTRADICTED, run.trace.result
         return NOT_CHECKABLE, run.trace.result
+
+    def _calls_program(self, statement: ast.stmt) -> bool:
+        """Returns whether a statement calls a function of the program itself."""
+        return any(
+            isinstance(node, ast.Call) and getattr(node.func, "id", None) in self.run.functions
+            for node in ast.walk(statement)
+        )
 
     def conditional_return(self, worded: WordedClaim) -> Verdict | None:
         """Contradicts a return with conditions if no such return ran with these values.
@@ -145,15 +156,13 @@ class EndVerdicts:
             types.add(run.trace.raised.type)
         truth = ", ".join(sorted(types)) or "no exception"
         if not worded.value:
+            if here is not None and (local := self._raised_by(here)):
+                return CONTRADICTED, ", ".join(sorted(local))
             if types and not run.trace.raised and here is None:
                 return NOT_CHECKABLE, truth  # raised and caught
             return (CONTRADICTED if run.trace.raised else CONFIRMED), truth
         if here is not None:
-            local = {
-                e.raised.type
-                for e in run.events[here.at : here.end + 1]
-                if e.kind == "exception" and e.raised
-            }
+            local = self._raised_by(here)
             if any(_is_a(raised, worded.value) for raised in local):
                 return CONFIRMED, worded.value
             if local:
@@ -161,6 +170,11 @@ class EndVerdicts:
         if any(_is_a(raised, worded.value) for raised in types):
             return CONFIRMED, truth
         return (CONTRADICTED if not run.trace.truncated else NOT_CHECKABLE), truth
+
+    def _raised_by(self, here: Occurrence) -> set[str]:
+        """Returns the types of exceptions that come up while a line runs."""
+        events = self.run.events[here.at : here.end + 1]
+        return {e.raised.type for e in events if e.kind == "exception" and e.raised}
 
     def goes_somewhere(self, worded: WordedClaim) -> Verdict:
         """Judges "proceeds to [L9]" of no known line: it is a line that runs, or none."""

@@ -140,6 +140,7 @@ _RAISES = re.compile(
     rf"{_ERROR.replace('<s>', '<s2>').replace('<e>', '<e2>')} (?:exception |error )?"
     r"(?:is|was|gets|occurs) ?(?:raised|thrown|triggered|caught|handled)?"
 )
+_NOT_CAUGHT = re.compile(r"\b(?:not|never|n't) (?:\w+ )?(?:caught|handled)|\buncaught\b", re.I)
 _NO_RAISE = re.compile(
     r"\b(?:no (?:⟦(?P<s>\d+)⟧|[A-Z]\w*Error|exception|error)s?"
     r"(?: or (?:exception|error)s?)? (?:is|are|was|were|occur(?:s|red)?|has been)|"
@@ -280,6 +281,8 @@ def _given_values(behind: str, atoms: Sequence[Atom]) -> Iterator[tuple[str, str
 
 
 def _exception_claims(sentence: str, atoms: Sequence[Atom]) -> Iterator[Found]:
+    if _NOT_CAUGHT.search(sentence):
+        return  # whoever catches it: no reader judges that
     denied = _NO_RAISE.search(sentence)
     if denied:
         yield WordedClaim("raise", _spell(denied, atoms), value=""), denied.span()

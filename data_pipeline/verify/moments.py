@@ -9,18 +9,26 @@ import re
 from collections.abc import Iterator
 
 from data_pipeline.source.literals import value_or_none
-from data_pipeline.tracing.replay import Replay
+from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.layout import Sentence
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.pools import Pool
 from data_pipeline.verify.stated import WordedClaim
+from data_pipeline.verify.turns import body_window
 from data_pipeline.verify.value_verdicts import ValueVerdicts, Verdict
 from data_pipeline.verify.values import compare
 from data_pipeline.verify.wordlists import word_set
 
 _FIRST = re.compile(r"\binitiali[sz]ed\b", re.I)
 _LOOP_STARTS = re.compile(r"\bloop (?:starts|begins|is entered)\b", re.I)
+_STEP = r"(?:this|the|that) (?:line|step|statement|operation|assignment|append|pop|insertion)"
+_AFTERWARDS = re.compile(
+    rf"\bnow\b|\bnew value\b|\bbecomes\b|\bis then\b|\bafter (?:{_STEP}|it\b)", re.I
+)
+_BEFOREHAND = re.compile(
+    rf"\bold value\b|\bstarts as\b|\bpreviously\b|\bbefore (?:{_STEP}|it\b)", re.I
+)
 _ONE_CHARACTER = word_set("character char letter digit")
 _MOST_TURNS = 500
 
@@ -44,6 +52,8 @@ class Moments:
             told = value_or_none(worded.value) if worded.kind == "refer" else None
             if isinstance(told, str) and len(told) != 1:
                 return CONTRADICTED, f"it has {len(told)} characters"
+        if place.sure and place.occurrence is not None:
+            return self._beside_line(worded, sentence, place.occurrence)
         if worded.kind in ("refer", "outcome") and worded.when in ("after", "before"):
             return self._beside_step(worded, place)
         return None
@@ -89,6 +99,31 @@ class Moments:
         if not known or any(compare(worded.value, text) == CONFIRMED for text in known):
             return None
         return CONTRADICTED, f"{worded.subject}={known[0]}"
+
+    def _beside_line(
+        self, worded: WordedClaim, sentence: Sentence, here: Occurrence
+    ) -> Verdict | None:
+        """Contradicts "[L6] `a` is now 2" where only the state before the line has that, and such.
+
+        A header's body may be meant, and what a line calls: these are left alone.
+        """
+        after, before = _AFTERWARDS.search(sentence.plain), _BEFOREHAND.search(sentence.plain)
+        if bool(after) == bool(before) or body_window(self.run, here) is not None:
+            return None
+        frame, ends = here.event.frame, (here.at, here.end - 1) if after else (here.at - 1,)
+        if worded.kind == "value" and worded.subject:
+            texts = [self.values.text_at(worded.subject, frame, at) for at in ends]
+            known = [text for text in texts if text is not None]
+            if known and all(compare(worded.value, text) == CONTRADICTED for text in known):
+                return CONTRADICTED, f"{worded.subject} = {known[-1]}"
+            if after and not known and not worded.subject.isidentifier():
+                return NOT_CHECKABLE, None  # an item that the line takes away
+        elif worded.kind == "refer" and after:
+            pools = self.values.pools
+            held = any(pools.held(frame, at).has(worded.value) for at in ends)
+            if not held and not pools.results(here).has(worded.value):
+                return NOT_CHECKABLE, None
+        return None
 
     def _beside_step(self, worded: WordedClaim, place: Place) -> Verdict | None:
         """Doubts "after the step: [1]" where only what was before it has [1], and the reverse."""

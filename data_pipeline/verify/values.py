@@ -14,14 +14,20 @@ _GAP = re.compile(r"\s*(?:\.\.\.|…)\s*")
 def compare(text: str, real: str) -> str:
     """Returns the verdict on the literal `text` where the run had the value rendered as `real`.
 
-    A gap ("[1, 2, ..., 9]", "'abc…'") matches anything, as "…⟨+9 characters⟩" in `real` does.
+    A gap ("[1, 2, ..., 9]", "'abc…'") matches anything. Where `real` is cut, as in "…⟨+9
+    characters⟩", a text with a gap after a fitting start is confirmed, and what tells more than is
+    known is not checkable.
     """
     text = text.strip()
     if text == real:
         return CONFIRMED
     cut = _CUT.search(real)
     if _GAP.search(text) or cut:
-        return _compare_ends(text, real[: cut.start()] if cut else real, bool(cut))
+        start = real[: cut.start()] if cut else real
+        verdict = _compare_ends(text, start, bool(cut))
+        if cut and verdict == CONFIRMED and _tells_more(text):
+            return NOT_CHECKABLE
+        return verdict
     try:
         real_value = _parse_value(real)
     except LiteralError:  # an object
@@ -54,6 +60,12 @@ def _ends_fit(text: str, real: str, cut: bool) -> bool:
     if not real.startswith(head):
         return False
     return cut or tail in ("'", "") or real.endswith(tail)
+
+
+def _tells_more(text: str) -> bool:
+    """Returns whether a text tells how a value ends: it is whole, or goes on behind its gap."""
+    parts = _GAP.split(_CUT.sub("…", text))
+    return len(parts) == 1 or _plain(parts[-1]) not in ("", "'")
 
 
 def _plain(text: str) -> str:

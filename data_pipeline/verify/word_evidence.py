@@ -78,6 +78,14 @@ _KEY_NAMED = re.compile(
     r"(?P<v>\b(?:remov|delet|popp?)(?:es|ed|e|s|ing)? )?(?:the )?\b(?P<k>key|value) ⟦(?P<x>\d+)⟧",
     re.I,
 )
+_ONCE = re.compile(
+    r"\b(?:set|assigned|changed|updated|called|appended|added|incremented|entered)\b[^.;]*"
+    r"\b(?:only|exactly|just) once\b", re.I,
+)  # fmt: skip
+_END_OF = re.compile(
+    r"⟦(?P<v>\d+)⟧,? (?:which is )?the (?P<e>first|last) (?:element|item|character|value|letter) "
+    r"(?:of|in) (?:the )?(?:\w+ )?⟦(?P<x>\d+)⟧", re.I,
+)  # fmt: skip
 _PHRASES_AT_VALUE = re.compile(r"\b(?:at|to) (?:the )?(?:specified |given )?value ⟦", re.I)
 
 
@@ -100,9 +108,10 @@ class WordEvidence:
         yield from self._taken(text, atoms)
         yield from self._keys(text, atoms)
         yield from self._loop_values(text, atoms)
-        for pattern in (_BEFORE_RETURN, _PHRASES_AT_VALUE):
+        for pattern in (_BEFORE_RETURN, _PHRASES_AT_VALUE, _ONCE):
             if found := pattern.search(text):
                 yield found[0], None
+        yield from self._end_of(text, atoms)
         for word, proven in _WORDS:
             borne_out = any(word.search(name) for call, name in _CALLS if call in truths)
             if (found := word.search(text)) and not borne_out and not proven(self._code):
@@ -133,6 +142,16 @@ class WordEvidence:
                 one in allowed or re.sub(r"^\w+\((.*)\)$", r"\1", one) in allowed for one in known
             ):
                 yield _spell(found[0], atoms), f"the loop is over {known[0]}"
+
+    def _end_of(self, text: str, atoms: list[Atom]) -> Iterator[tuple[str, str | None]]:
+        """Yields "7, the last element of `xs`" where `xs` never ends with 7."""
+        for found in _END_OF.finditer(text):
+            told, name = _value(atoms[int(found["v"])].text), atoms[int(found["x"])].text
+            index = 0 if found["e"].lower() == "first" else -1
+            owners = [_value(one) for one in self._texts(name)]
+            parts = [one[index] for one in owners if isinstance(one, str | list | tuple) and one]
+            if parts and told not in parts:
+                yield _spell(found[0], atoms), None
 
     # ---- types
 

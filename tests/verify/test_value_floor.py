@@ -163,3 +163,70 @@ def test_a_complex_number_is_no_container():
     assert line_verdicts(verify_trace(trace_call(program, "f(1+2j)"), text)).get(2) != "confirmed"
     text = "### Execution Simulation\n1. [L6]: `w` becomes `(2+4j)`, beside `'ab'`."
     verify_trace(trace_call(program, "f(1+2j)"), text)
+
+
+STEPS = """\
+def f(a, xs):
+    a += 3
+    xs.append(a)
+    x = xs.pop(0)
+    d = {"k": a}
+    d["j"] = d.pop("k")
+    return x
+"""  # f(2, [7, 8]): a 2 -> 5; xs [7, 8] -> [7, 8, 5] -> [8, 5]; x 7; d {'k': 5} -> {'j': 5}
+FACT = """\
+def f(k):
+    if k <= 1:
+        return 1
+    return k * f(k - 1)
+"""  # f(4): 24 of 6 of 2 of 1
+CAUGHT = """\
+def f(x):
+    try:
+        y = 1 // x
+    except ZeroDivisionError:
+        y = -1
+    return y
+"""
+LONG = """\
+def f(n):
+    t = "ab" * n
+    return t
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "call", "line", "holds"),
+    [
+        (STEPS, "f(2, [7, 8])", "[L6] `a` is now 5.", True),
+        (STEPS, "f(2, [7, 8])", "[L6] `a` is now 2.", False),
+        (STEPS, "f(2, [7, 8])", "[L6] The new value of `a` is 2.", False),
+        (STEPS, "f(2, [7, 8])", "[L6] The old value of `a` is 2.", True),
+        (STEPS, "f(2, [7, 8])", "[L6] The old value of `a` is 5.", False),
+        (STEPS, "f(2, [7, 8])", "[L7] `xs` is now [7, 8, 5].", True),
+        (STEPS, "f(2, [7, 8])", "[L7] `xs` is now [7, 8].", False),
+        (STEPS, "f(2, [7, 8])", "[L7] The list becomes [7, 8].", False),
+        (STEPS, "f(2, [7, 8])", "[L8] `xs[0]` is now 7.", False),
+        (STEPS, "f(2, [7, 8])", "[L8] `xs` is [7, 8, 5] after this line.", False),
+        (STEPS, "f(2, [7, 8])", "[L8] `x` is 7, the first element of `xs`.", True),
+        (STEPS, "f(2, [7, 8])", "[L8] `x` is 7, the last element of `xs`.", False),
+        (STEPS, "f(2, [7, 8])", "[L10] `d['k']` is now 5.", False),
+        (FACT, "f(4)", "[L8] With `k` = 4, it returns 24.", True),
+        (FACT, "f(4)", "[L8] With `k` = 4, it returns 6.", False),
+        (FACT, "f(4)", "[L8] With `k` = 3, it returns 2.", False),
+        (FACT, "f(4)", "[L8] `f(3)` returns 6.", True),
+        (CAUGHT, "f(0)", "[L7] A ZeroDivisionError is raised.", True),
+        (CAUGHT, "f(0)", "[L7] No ZeroDivisionError is raised.", False),
+        (CAUGHT, "f(0)", "[L7] No exception is raised.", False),
+        (CAUGHT, "f(0)", "[L7] The ZeroDivisionError is not caught.", False),
+        (CAUGHT, "f(1)", "[L7] No exception is raised.", True),
+        (LONG, "f(1000)", "[L6] `t` is 'abab...'.", True),
+        (LONG, "f(1000)", "[L6] `t` is 'abab...ac'.", False),
+        (LONG, "f(1000)", f"[L6] `t` is '{'ab' * 999}ac'.", False),
+        (LONG, "f(1000)", f"[L7] It returns '{'ab' * 999}'.", False),
+    ],
+)
+def test_words_of_time_calls_of_calls_exceptions_and_long_texts(program, call, line, holds):
+    text = f"### Execution Simulation\n1. {line}"
+    found = line_verdicts(verify_trace(trace_call(program, call), text)).get(2)
+    assert (found == "confirmed") is holds
