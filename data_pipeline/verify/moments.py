@@ -53,7 +53,8 @@ class Moments:
             if isinstance(told, str) and len(told) != 1:
                 return CONTRADICTED, f"it has {len(told)} characters"
         if place.sure and place.occurrence is not None:
-            return self._beside_line(worded, sentence, place.occurrence)
+            judged = self._beside_line(worded, place.occurrence)
+            return judged or self._before_change(worded, sentence, place.occurrence)
         if worded.kind in ("refer", "outcome") and worded.when in ("after", "before"):
             return self._beside_step(worded, place)
         return None
@@ -100,14 +101,16 @@ class Moments:
             return None
         return CONTRADICTED, f"{worded.subject}={known[0]}"
 
-    def _beside_line(
-        self, worded: WordedClaim, sentence: Sentence, here: Occurrence
-    ) -> Verdict | None:
+    def _beside_line(self, worded: WordedClaim, here: Occurrence) -> Verdict | None:
         """Contradicts "[L6] `a` is now 2" where only the state before the line has that, and such.
 
-        A header's body may be meant, and what a line calls: these are left alone.
+        The words must be those of the claim itself: in "with `a` = 2, `a` becomes 3" and in "`a` is
+        2, so it is now 3" the first value is that before the line. A header's body may be meant,
+        and what a line calls: these are left alone.
         """
-        after, before = _AFTERWARDS.search(sentence.plain), _BEFOREHAND.search(sentence.plain)
+        after, before = _AFTERWARDS.search(worded.text), _BEFOREHAND.search(worded.text)
+        if (after and worded.when == "before") or (before and worded.when == "after"):
+            return None  # "changes from 2 to 3 after this step" has both
         if bool(after) == bool(before) or body_window(self.run, here) is not None:
             return None
         frame, ends = here.event.frame, (here.at, here.end - 1) if after else (here.at - 1,)
@@ -124,6 +127,24 @@ class Moments:
             if not held and not pools.results(here).has(worded.value):
                 return NOT_CHECKABLE, None
         return None
+
+    def _before_change(
+        self, worded: WordedClaim, sentence: Sentence, here: Occurrence
+    ) -> Verdict | None:
+        """Doubts "with `a` = 5, `a` becomes 5" where `a` had another value before the line."""
+        name, claims = worded.subject or "", sentence.reading.claims
+        if worded.kind != "value" or worded.when != "any" or worded not in claims:
+            return None
+        changes = any(
+            later.when == "after" and later.subject == name
+            for later in claims[claims.index(worded) + 1 :]
+        )
+        if not changes or body_window(self.run, here) is not None:
+            return None
+        text = self.values.text_at(name, here.event.frame, here.at - 1)
+        if text is None or compare(worded.value, text) != CONTRADICTED:
+            return None
+        return NOT_CHECKABLE, f"{name} = {text}"
 
     def _beside_step(self, worded: WordedClaim, place: Place) -> Verdict | None:
         """Doubts "after the step: [1]" where only what was before it has [1], and the reverse."""

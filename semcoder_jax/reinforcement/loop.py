@@ -35,6 +35,7 @@ from semcoder_jax.reinforcement.rollouts import (
     without_rows,
 )
 from semcoder_jax.reinforcement.session import Session, open_session
+from semcoder_jax.training.architecture import check_start
 from semcoder_jax.training.average import exchange
 from semcoder_jax.training.goodput import CHECKPOINT, EVALUATION
 from semcoder_jax.training.hang import HangWatch, end_without_peers
@@ -83,6 +84,7 @@ def reinforce(
     mesh = sharding.make_mesh(run.mesh)
     check_batch(run.data, run.train, mesh)
     check_precision(run.compute)
+    check_start(run.model, run.data.sequence_length)
     check_workdir(run, workdir)
     multihost_utils.sync_global_devices("workdir")
     started = time.monotonic()

@@ -40,6 +40,12 @@ def resolve_architecture(model: Mapping, sequence_length: int, tokenizer) -> Dec
     return _rescale(found, rescaled, source)
 
 
+def check_start(model: Mapping, sequence_length: int) -> None:
+    """Raises a UserError if the model that a run starts from is missing or differs."""
+    if "init_from" in model:
+        resolve_architecture(model, sequence_length, None)
+
+
 def _check_equal(given: Mapping, found: DecoderConfig, source: AnyPath, ignored: set[str]) -> None:
     for name, value in given.items():
         # initializer_range applies to new parameters only.

@@ -34,7 +34,7 @@ from semcoder_jax.config import (
 )
 from semcoder_jax.loading import LoadedModel
 from semcoder_jax.model import sharding
-from semcoder_jax.training.architecture import resolve_architecture
+from semcoder_jax.training.architecture import check_start, resolve_architecture
 from semcoder_jax.training.average import averaged, exchange
 from semcoder_jax.training.data import Data, open_data
 from semcoder_jax.training.goodput import CHECKPOINT, EVALUATION, INPUT, PROFILE, WallTime
@@ -98,6 +98,7 @@ def train(
     mesh = sharding.make_mesh(run.mesh)
     check_batch(run.data, run.train, mesh)
     check_precision(run.compute)
+    check_start(run.model, run.data.sequence_length)
     if run.rollouts:
         raise ConfigError("config: rollouts: learning from rewards is `semcoder reinforce`")
     if run.accuracy and open_accuracy is None:

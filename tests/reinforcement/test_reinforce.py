@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from data_pipeline.errors import UserError
 from data_pipeline.pyx.prompts import training_prompt
 from data_pipeline.pyx.records import read_jsonl
 from semcoder_jax import hf
@@ -174,6 +175,18 @@ def test_each_command_refuses_the_configs_of_the_other(data, tmp_path):
         del config[name]
     with pytest.raises(ConfigError, match="section rollouts is missing"):
         reinforce(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_model_is_found_before_the_workdir_is_made(data, tmp_path):
+    config = bandit_config(data, steps=5)
+    config["model"] = {"init_from": str(tmp_path / "nowhere")}
+    with pytest.raises(UserError, match="nowhere"):
+        reinforce(config, tmp_path / "run")
+    for name in ("rollouts", "objective", "rewards"):
+        del config[name]
+    with pytest.raises(UserError, match="nowhere"):
+        training.train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import LlamaConfig
 
 from data_pipeline.tokens.tokenize import prepare
 from data_pipeline.toy.vocabulary import train_tokenizer
@@ -178,6 +179,10 @@ def test_another_tokenizer_is_told_in_one_line(data, tmp_path, capsys):
     # Than the model's that it starts from, and than that of the run in the workdir.
     model = tmp_path / "model"
     shutil.copytree(data / "another", model)
+    LlamaConfig(
+        vocab_size=512, hidden_size=32, intermediate_size=64, num_hidden_layers=1,
+        num_attention_heads=2,
+    ).save_pretrained(model)  # fmt: skip
     started = tokens_config(data)
     started["model"] = {"init_from": str(model)}
     assert f"is not that of model.init_from ({model}): token " in said(started)

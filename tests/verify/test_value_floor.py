@@ -200,6 +200,12 @@ def f(n):
     [
         (STEPS, "f(2, [7, 8])", "[L6] `a` is now 5.", True),
         (STEPS, "f(2, [7, 8])", "[L6] `a` is now 2.", False),
+        (STEPS, "f(2, [7, 8])", "[L6] With `a` = 2, `a` becomes 5.", True),
+        (STEPS, "f(2, [7, 8])", "[L6] With `a` = 5, `a` becomes 5.", False),
+        (STEPS, "f(2, [7, 8])", "[L6] `a` is 2, so it is now 5.", True),
+        (STEPS, "f(2, [7, 8])", "[L6] `a` changes from 2 to 5 after this step.", True),
+        (STEPS, "f(2, [7, 8])", "[L6] `a` changes from 5 to 2 after this step.", False),
+        (STEPS, "f(2, [7, 8])", "[L7] We now append 5 to `xs`, which is [7, 8].", True),
         (STEPS, "f(2, [7, 8])", "[L6] The new value of `a` is 2.", False),
         (STEPS, "f(2, [7, 8])", "[L6] The old value of `a` is 2.", True),
         (STEPS, "f(2, [7, 8])", "[L6] The old value of `a` is 5.", False),
