@@ -67,10 +67,10 @@ def draw_chunks(draw: Callable[[int], Sequence[_T]], workers: int) -> Iterator[S
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
         numbers = itertools.count()
-        # The workers inherit that Ctrl-C is for this process alone.
-        with _ignored_interrupts(), _hidden_main_module():
-            pending = [pool.submit(draw, next(numbers)) for _ in range(2 * workers)]
         try:
+            # The workers inherit that Ctrl-C is for this process alone.
+            with _held_interrupts(), _hidden_main_module():
+                pending = [pool.submit(draw, next(numbers)) for _ in range(2 * workers)]
             while True:
                 chunk = pending.pop(0).result()
                 pending.append(pool.submit(draw, next(numbers)))
@@ -94,12 +94,18 @@ def _hidden_main_module() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ignored_interrupts() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # only it may set handlers
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _held_interrupts() -> Iterator[None]:
+    """Holds Ctrl-C back until the end; what is started meanwhile never gets one."""
+    came: list[int] = []
+    main = threading.current_thread() is threading.main_thread()  # only it may set handlers
+    # Another thread may take the signal though it is blocked here, and Python then tells this one.
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number)) if main else None
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if main:
+            signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)

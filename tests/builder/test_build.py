@@ -72,6 +72,15 @@ def test_a_dataset_of_all_kinds_that_holds(built):
     assert kinds.total() == report.records == len({r.id for part in records.values() for r in part})
     assert report.tally.get("claims")["contradicted"] == 0
     assert report.tally.get("claims")["confirmed"] > 100
+    found = recheck.recheck(str(output), sample=2 * len(KINDS), hash_seed=12345, progress=False)
+    assert found.refuted.total() == 0, found.wrong
+    assert found.held.total() >= len(KINDS)
+
+
+@pytest.mark.slow
+def test_every_record_of_a_dataset_holds(built):
+    output, _ = built
+    kinds = Counter(record.kind for split in records_of(output).values() for record in split)
     found = recheck.recheck(str(output), sample=1000, hash_seed=12345, progress=False)
     assert found.refuted.total() == 0, found.wrong
     assert found.held == kinds
@@ -171,6 +180,7 @@ def test_a_finished_build_is_returned_and_more_source_adds_to_it(built, sources,
     assert grown == expected
 
 
+@pytest.mark.slow
 def test_poison_is_put_aside_with_its_reason(sources, tmp_path, monkeypatch):
     """With a narrator that fails, hangs and lies."""
     monkeypatch.setattr(row_maker, "RowMaker", PoisonedRowMaker)

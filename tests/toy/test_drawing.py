@@ -99,3 +99,20 @@ def test_workers_do_not_import_the_command(tmp_path):
         text=True,
     )
     assert (done.stdout, done.stderr) == (f"imported\n0 1\nNone {script}\n", "")
+
+
+def test_an_interrupt_while_workers_start_is_not_lost(monkeypatch):
+    """Sends SIGINT just before the first worker is started."""
+    hide = drawing._hidden_main_module
+
+    def hidden_main_module():
+        os.kill(os.getpid(), signal.SIGINT)
+        return hide()
+
+    monkeypatch.setattr(drawing, "_hidden_main_module", hidden_main_module)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            next(drawing.draw_chunks(abs, workers=2))
+    finally:
+        signal.signal(signal.SIGINT, before)
