@@ -19,6 +19,8 @@ often the verdicts agree, forward and backward, right and wrong answers apart ("
 
 Labels such as [L5] count a program's lines as prompts do, from L5, unless they can only be meant as
 a file's lines, from L1; --numbering=prompt or --numbering=file says which.
+
+Exit status: 0 no claim is contradicted, or --labels was given; 1 one is; 2 bad input.
 """
 
 import argparse

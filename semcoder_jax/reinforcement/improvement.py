@@ -41,7 +41,7 @@ from semcoder_jax.inference.detokenize import encode_prompt
 from semcoder_jax.inference.generate import stream_requests
 from semcoder_jax.inference.params import Generation, SamplingParams
 from semcoder_jax.inference.request import Request
-from semcoder_jax.loading import LoadedModel, load_model
+from semcoder_jax.loading import LoadedModel, check_model_directory, load_model
 from semcoder_jax.reinforcement.judging import Judgement, SandboxJudge
 from semcoder_jax.reinforcement.prompts import Prompt
 from semcoder_jax.reinforcement.questions import hidden_tests, read_question
@@ -99,6 +99,7 @@ def improve(options: ImproveOptions, output: str | Path) -> Improvement:
     Raises ImproveError, or another UserError if model or source cannot be read.
     """
     folder = as_path(output)
+    check_model_directory(options.checkpoint)
     records = read_source(options.source)
     tests = hidden_tests(records)
     wanted = [record for record in records if _is_asked(record, tests)][: options.max_records]

@@ -206,7 +206,14 @@ def _data_paths(
 
     _make_once("corpus", workdir, is_shared, build)
     corpus = build()  # exists by now: returns its paths
-    return {"train": Path(corpus.train), "eval": Path(corpus.heldout)}, Path(corpus.tokenizer)
+    paths = {"train": Path(corpus.train), "eval": Path(corpus.heldout)}
+    for split, path in paths.items():
+        if not path.stat().st_size:
+            raise ConfigError(
+                f"config: data.synthetic.functions: of {corpus.functions:,} none is for {split}; "
+                f"expected more"
+            )
+    return paths, Path(corpus.tokenizer)
 
 
 def _make_once(name: str, folder: Path, is_shared: bool, make: Callable[[], object]) -> None:

@@ -59,6 +59,11 @@ MISTAKES = [
         ("serve", [f"--checkpoint={path}", "--port=0"], told)
         for path, told in (("missing", "missing: no such directory"), ("notes.txt", "a file"))
     ),
+    (
+        "improve",
+        ["--checkpoint=missing", "--source=rows.jsonl", "--output=new"],
+        "missing: no such directory",
+    ),
     ("hf", ["import", "--source=notes.txt", "--output=new"], "notes.txt: no such directory"),
     ("hf", ["import", "--source=sources", "--output=sources"], "sources: already exists"),
     ("hf", ["export", "--checkpoint=missing", "--output=new"], "missing: neither a workdir"),
@@ -94,7 +99,7 @@ MISTAKES = [
     ("execute", ["--program=empty", "--call=f(1)"], "--program=empty: Is a directory"),
     ("execute", ["--jsonl=empty"], "empty: cannot read the file"),
 ]
-MODEL_COMMANDS = ("train", "evaluate", "sample", "serve", "hf")
+MODEL_COMMANDS = ("train", "evaluate", "sample", "serve", "improve", "hf")
 
 
 @pytest.fixture

@@ -74,6 +74,7 @@ def asked(monkeypatch):
 
     monkeypatch.setattr(improvement, "_sample", sample)
     monkeypatch.setattr(improvement, "load_model", lambda directory: None)
+    monkeypatch.setattr(improvement, "check_model_directory", lambda directory: None)
     monkeypatch.setattr(improvement, "_AT_ONCE", 2)
     return ids
 

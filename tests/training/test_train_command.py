@@ -46,6 +46,16 @@ def test_mistakes_end_in_one_line(data, tmp_path, capsys, changes, arguments, me
     assert not (workdir / "config.json").exists() and not (workdir / "checkpoints").exists()
 
 
+def test_functions_of_which_none_is_held_out_are_refused(data, tmp_path, capsys):
+    one = {"functions": 1, "workers": 1}
+    config = tiny_config(data, data__source="synthetic", data__synthetic=one)
+    path = write_config_file(tmp_path, config)
+    code, output = run_command(capsys, f"--workdir={tmp_path / 'run'}", f"--config={path}")
+    last = output.err.splitlines()[-1]  # below the bar of the drawing
+    assert code == 2
+    assert last.startswith("error: config: data.synthetic.functions: of 1 none is for eval")
+
+
 def test_a_workdir_of_checkpoints_alone_is_refused(data, tmp_path, capsys):
     """Such as an imported model: training would otherwise ignore it, or go on from it by chance."""
     path = write_config_file(tmp_path, tiny_config(data))
