@@ -149,7 +149,7 @@ setup(
     packages=[*find_packages(include=["data_pipeline*", "semcoder_jax*"]), *INSIDE],
     install_requires=CORE,
     entry_points={
-        "console_scripts": ["semcoder = semcoder_jax.cli:main"],
+        "console_scripts": ["semcoder = semcoder_jax.cli:run"],
         "inspect_ai": ["semcoder_jax = semcoder_jax.integrations.inspect_tasks"],
     },
     extras_require=EXTRAS,

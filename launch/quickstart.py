@@ -10,7 +10,6 @@ without monologue. All files are in the workdir; the same command continues a st
 
 import dataclasses
 import resource
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ import jax
 from flax import nnx
 
 from data_pipeline.files import as_path, write_json
-from data_pipeline.terminal.command_line import GOES_ON, run_command
+from data_pipeline.terminal.command_line import GOES_ON, end_process, run_command
 from data_pipeline.terminal.tables import format_percent, format_table
 from semcoder_jax import hf
 from semcoder_jax.api import Description, export, load
@@ -204,4 +203,4 @@ def _run(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

@@ -13,10 +13,12 @@ import runpy
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from data_pipeline.terminal.command_line import (
     COMPLETION_VARIABLE,
     CommandLineError,
+    end_process,
     help_spellings,
     run_command,
 )
@@ -131,6 +133,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_command(_run, arguments)
 
 
+def run() -> NoReturn:
+    """Runs the command of this process and ends it: the script `semcoder`."""
+    end_process(main())
+
+
 def help_page() -> str:
     """Returns the text of `semcoder --help`."""
     lines, previous = [], None
@@ -209,4 +216,4 @@ def _complete_names() -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -1,8 +1,7 @@
 """Runs `python -m semcoder_jax.improve`; the command is semcoder_jax.commands.improve."""
 
-import sys
-
+from data_pipeline.terminal.command_line import end_process
 from data_pipeline.terminal.missing_packages import run_module
 
 if __name__ == "__main__":
-    sys.exit(run_module("semcoder_jax.commands.improve", extra="train"))
+    end_process(run_module("semcoder_jax.commands.improve", extra="train"))

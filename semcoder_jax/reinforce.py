@@ -3,12 +3,11 @@
 Never imported: an import would put this module where `semcoder_jax.reinforce` means the function.
 """
 
-import sys
-
 if __name__ == "semcoder_jax.reinforce":
     raise ImportError("this only runs the command: import semcoder_jax.commands.reinforce")
 
+from data_pipeline.terminal.command_line import end_process
 from data_pipeline.terminal.missing_packages import run_module
 
 if __name__ == "__main__":
-    sys.exit(run_module("semcoder_jax.commands.reinforce", extra="train"))
+    end_process(run_module("semcoder_jax.commands.reinforce", extra="train"))

@@ -7,13 +7,16 @@
 """
 
 import argparse
+import atexit
 import contextlib
 import functools
 import itertools
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import NoReturn
@@ -25,6 +28,7 @@ USER_MISTAKE = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 READER_GONE = 141  # 128 + SIGPIPE
 GOES_ON = "stopped; the same command goes on from here"
+_SOON = 0.02  # seconds
 COMPLETION_VARIABLE = "_ARGCOMPLETE"  # set by the shell while it completes a line
 
 # Spelling in our own help -> the spelling by which the user called, longest first.
@@ -79,7 +83,8 @@ def run_command(
     if help_text is not None and {"-h", "--help"} & set(arguments):
         command = functools.partial(_print_help, help_text)
     try:
-        code = command(arguments)
+        with _kept_interrupts():
+            code = command(arguments)
         sys.stdout.flush()
     except UserError as error:
         return _report_mistake(_message_of(error))
@@ -95,6 +100,43 @@ def run_command(
             raise  # a library's error, or a fault of ours: its traceback says more
         return _report_mistake(message)
     return code or 0
+
+
+def end_process(status: int) -> NoReturn:
+    """Ends this process; after Ctrl-C without clearing up the interpreter.
+
+    JAX, when it is stopped while it compiles, crashes then (SIGSEGV, jax 0.10).
+    """
+    if status == INTERRUPTED:
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
+@contextlib.contextmanager
+def _kept_interrupts() -> Iterator[None]:
+    """Sends a Ctrl-C again that Python only reports, because it came while a callback ran.
+
+    Such as JAX's at each garbage collection.
+    """
+    report = sys.unraisablehook
+
+    def send_again(unraisable) -> None:
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            report(unraisable)
+            return
+        again = threading.Timer(_SOON, os.kill, (os.getpid(), signal.SIGINT))
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = send_again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = report
 
 
 def split_passed_on(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -97,7 +97,8 @@ def test_every_module_is_one_that_python_m_runs(command):
     if command.extra:
         assert any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in nodes)
     else:
-        assert any(ast.unparse(node).startswith("sys.exit(") for node in nodes)
+        ends = ("sys.exit(", "end_process(")
+        assert any(ast.unparse(node).startswith(ends) for node in nodes)
 
 
 def test_help_starts_fast_and_loads_no_library():

@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from data_pipeline.errors import UserError
 from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def failing(error):
@@ -77,3 +80,41 @@ def test_a_reader_that_went_away_is_no_error(call):
         process.stdout.close()
         errors = process.stderr.read()
     assert (process.returncode, errors) == (141, b"")
+
+
+def test_a_ctrl_c_that_a_callback_swallows_still_stops():
+    """Python only reports what an object's end raises: without help the command would go on."""
+    script = (
+        "import os, signal, sys, time\n"
+        "from data_pipeline.terminal.command_line import end_process, run_command\n"
+        "class Ends:\n"
+        "    def __del__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        for _ in range(1000):\n"
+        "            pass\n"
+        "def work(arguments):\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "    Ends()\n"
+        "    print('goes on', flush=True)\n"
+        "    time.sleep(60)\n"
+        "end_process(run_command(work, []))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "goes on\n", "\nstopped\n")
+
+
+def test_an_interrupted_process_runs_its_exit_handlers():
+    script = (
+        "import atexit\n"
+        "from data_pipeline.terminal.command_line import end_process\n"
+        "atexit.register(print, 'cleared up')\n"
+        "end_process({status})\n"
+    )
+    for status in (130, 0, 2):
+        done = subprocess.run(
+            [sys.executable, "-c", script.format(status=status)],
+            cwd=REPOSITORY, capture_output=True, text=True,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout) == (status, "cleared up\n")
