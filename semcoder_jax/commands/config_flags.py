@@ -103,7 +103,11 @@ def _resolve_config_path(argument: str, name: str) -> str:
 
 def _last_line(error: Exception) -> str:
     said = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-    if said.strip("'").isidentifier():  # from a KeyError, possibly wrapped
-        return f"the config file has no section {said}"
+    name = said.strip("'\"")  # of a KeyError, possibly wrapped
+    if name.isidentifier():
+        return f"the config has no section or field '{name}'"
     lines = [text.strip() for text in said.replace("\\n", "\n").splitlines() if text.strip()]
-    return lines[-1] if lines else repr(error)
+    if not lines:
+        return repr(error)
+    last = lines[-1].removesuffix("'") if lines[-1].count("'") % 2 else lines[-1]
+    return re.sub(r"invalid literal for int\(\) with base 10", "expected a whole number", last)

@@ -189,7 +189,13 @@ def build_decoder_config(model: Mapping, *, vocab_size: int, sequence_length: in
         )
     heads = fields.get("num_heads") or 1
     fields.setdefault("num_kv_heads", heads)
-    if "hidden_size" in fields:
-        fields.setdefault("head_dim", fields["hidden_size"] // heads)
+    if "hidden_size" in fields and "head_dim" not in fields:
+        hidden = fields["hidden_size"]
+        if isinstance(hidden, int) and isinstance(heads, int) and hidden % heads:
+            raise ConfigError(
+                f"config: model.hidden_size {hidden} is no multiple of num_heads {heads}, and "
+                f"model.head_dim is not given"
+            )
+        fields["head_dim"] = hidden // heads
     fields.setdefault("max_positions", sequence_length)
     return parse_section(DecoderConfig, fields, "model")

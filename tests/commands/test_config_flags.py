@@ -44,8 +44,8 @@ def test_new_fields_only_where_the_caller_knows_their_names(config):
     ("arguments", "said"),
     [
         (["--config.train.stepz=7"], "stepz"),
-        (["--config.optimizer.rate=1"], "no section 'optimizer'"),
-        (["--config.train.steps=many"], "many"),
+        (["--config.optimizer.rate=1"], "no section or field 'optimizer'"),
+        (["--config.train.steps=many"], "expected a whole number: 'many'"),
         (["--nope"], "nope"),
         (["stray"], "unexpected argument 'stray'"),
     ],

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.usefixtures("compiled_once")
         ({"data__sequence_length": 0}, [], "data.sequence_length is 0"),
         ({"optimizer__warmup_steps": 12}, [], "optimizer.warmup_steps 12 must be below"),
         ({"model__num_kv_heads": 3}, [], "num_kv_heads=3 must divide num_heads=4"),
+        ({"model__num_heads": 7}, [], "is no multiple of num_heads 7, and model.head_dim is not"),
         ({"initialization__offset_heads": [1]}, [], "4 query heads share 2"),
         ({"data__source": "synthetic", "data__synthetic": {"function": 3}}, [], "functions?"),
         ({"data__source": "synthetic", "data__synthetic": {"functions": "3"}}, [], "expected int"),
