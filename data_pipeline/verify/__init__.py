@@ -26,6 +26,10 @@ checkable; it is never contradicted for that.
   says of its line, `told_tests`, `told_flow` and `told_results` what it says of tests without
   their names, of the way of the run and of comprehensions; `told_outcomes` what it says an
   operation gives; `reasons` conditions told in words, `shown_code` code with values put in;
+  `told_operations` (calls of methods, their receivers, arguments and results),
+  `told_positions` (what stands at an index) and `instances` (code with values put in, part by part)
+  contradict what a step says that the run does nowhere; `told_names` notes variables, denials and
+  labels of a step that its claims leave out;
   `doubts` notes what keeps a line from being confirmed: words that nothing bears out
   (`word_evidence`), values that its place does not have (`locality`); `moments` finds values told
   of another moment than theirs;

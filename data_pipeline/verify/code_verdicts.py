@@ -47,8 +47,10 @@ class CodeVerdicts:
             ]
             return (CONFIRMED, truth) if ran else (NOT_CHECKABLE, truth)
         if here is not None and place.sure:
-            if self._covers(here.event.line, lines):
+            if here.event.line in lines:
                 return CONFIRMED, truth
+            if self._covers(here.event.line, lines):
+                return NOT_CHECKABLE, truth
             return CONTRADICTED, truth
         ran_anywhere = any(self.run.by_line.get(line) for line in lines)
         return (CONFIRMED, truth) if ran_anywhere else (NOT_CHECKABLE, truth)

@@ -52,8 +52,8 @@ _COMPARE: dict[type, Callable[[Any, Any], bool]] = {
     ast.GtE: operator.ge,
     ast.In: lambda a, b: a in b,
     ast.NotIn: lambda a, b: a not in b,
-    ast.Is: lambda a, b: (a is b) if a is None or b is None else _raise_unknown(),
-    ast.IsNot: lambda a, b: (a is not b) if a is None or b is None else _raise_unknown(),
+    ast.Is: lambda a, b: (a is b) if _is_single(a) or _is_single(b) else _raise_unknown(),
+    ast.IsNot: lambda a, b: (a is not b) if _is_single(a) or _is_single(b) else _raise_unknown(),
 }
 _PLAIN_FORMAT = re.compile(r"(?:[^{}]|\{\d{0,2}\})*")
 _ORDERED = (list, tuple, str, dict, range)
@@ -127,6 +127,11 @@ def _size(node: ast.expr) -> int:
 
 _PLAIN_STARTS = frozenset("'\"-0123456789TFN")  # of values that nothing can change
 _parse_plain = functools.lru_cache(maxsize=4096)(parse_literal)
+
+
+def _is_single(value: Any) -> bool:
+    """Returns whether no other object has this value."""
+    return value is None or value is True or value is False
 
 
 def _raise_unknown() -> Any:

@@ -26,6 +26,7 @@ _TYPES = {
     "list": list, "array": list, "string": str, "text": str, "substring": str, "dictionary": dict,
     "dict": dict, "tuple": tuple, "set": set, "number": (int, float), "integer": int,
 }  # fmt: skip
+_NOW = re.compile(r"\bnow\b", re.I)
 _PRONOUNS = ("it", "this", "which", "that", "they")
 _RESULTS = frozenset(("result", "output", "answer", "outcome"))
 
@@ -246,9 +247,27 @@ class HintVerdicts:
             judged = self.values.test(test, worded.value == "True", frame, points)
             if judged is not None:
                 outcomes.add(judged[0] == CONFIRMED)
-        if outcomes == {True}:
+            if worded.value == "False" and self._is_so(worded, test, frame, points):
+                return UNKNOWN
+        if outcomes == {True} and not self._is_in_result(worded, word):
             return CONFIRMED, worded.value
         return UNKNOWN
+
+    def _is_so(self, worded: WordedClaim, test: str, frame: int, points: list[int]) -> bool:
+        """Returns whether what is denied holds: a value at any time, a state now."""
+        if not (worded.subject or "").startswith("{s} =="):
+            points = points[-1:] if _NOW.search(worded.text) else []
+        judged = self.values.test(test, True, frame, points)
+        return judged is not None and judged[0] == CONFIRMED
+
+    def _is_in_result(self, worded: WordedClaim, word: str) -> bool:
+        """Returns whether the result has the element that "is not 1" says it has not."""
+        final = self.run.trace.result
+        if worded.value != "False" or final is None or not word.startswith("at "):
+            return False
+        test = (worded.subject or "").replace("{s}", f"({final})[{word.removeprefix('at ')}]")
+        judged = self.values.test(test, True, 0, [0])
+        return judged is not None and judged[0] == CONFIRMED
 
     def _input_test(self, worded: WordedClaim, word: str) -> Verdict:
         """Judges "the input string starts with 'a'" if one argument alone can be meant."""

@@ -32,6 +32,7 @@ from data_pipeline.verify.value_verdicts import (
 )
 
 _BRANCH = re.compile(r"\b(?:if|branch|block|body)\b(?! of the (?:loop|function))", re.I)
+_GIVES = re.compile(r"(?:which |that )?(?:gives|yields|produces)\b", re.I)
 
 
 class ClaimJudge:
@@ -163,6 +164,10 @@ class ClaimJudge:
     def _value(self, worded: WordedClaim, place: Place) -> Verdict:
         """Judges a value of the first subject that the run knows."""
         judged = self._value_of(worded, place)
+        here = place.occurrence if place.sure else None
+        gives = judged[0] == CONTRADICTED and here is not None and _GIVES.match(worded.text)
+        if gives and here is not None and self.values.is_part(worded.value, here):
+            return CONFIRMED, worded.value  # what the line computes, not its last variable
         if judged[0] == CONFIRMED and self._is_of_another_place(worded, place):
             others = self.operands.others(worded.subject or "", place)
             return (CONTRADICTED, others) if others else (NOT_CHECKABLE, judged[1])
@@ -286,6 +291,8 @@ class ClaimJudge:
             one = self.values.test(expression, worded.value == "True", frame, points)
             if one is not None and (judged == UNKNOWN or one[0] == CONFIRMED):
                 judged = one
+        if judged[0] == CONFIRMED and self._is_denied_value(worded, place, frame, points):
+            return NOT_CHECKABLE, judged[1]
         if judged[0] == CONTRADICTED and worded.when == "hint":
             return NOT_CHECKABLE, judged[1]
         if judged[0] == CONTRADICTED and place.occurrence is not None and not place.sure:
@@ -297,6 +304,24 @@ class ClaimJudge:
             if place.window is None and one is not None:
                 return one
         return judged
+
+    def _is_denied_value(
+        self, worded: WordedClaim, place: Place, frame: int, points: list[int]
+    ) -> bool:
+        """Returns whether "x is not 3" is told where `x` is 3 before the line, or at no place."""
+        code = parse_code(worded.subject or "")
+        if worded.value != "False" or not isinstance(code, ast.Compare):
+            return False
+        if not isinstance(code.ops[0], ast.Eq) or not is_literal(ast.unparse(code.comparators[0])):
+            return False
+        if place.window is not None and not place.sure:
+            header, name = self.run.events[place.window[0]], code.left
+            bound = isinstance(name, ast.Name) and self.values.binds(header, name.id)
+            points = points[1:2] if isinstance(code.left, ast.Call) or bound else []
+        elif place.sure:
+            points = points[:1]
+        judged = self.values.test(worded.subject or "", True, frame, points)
+        return judged is not None and judged[0] == CONFIRMED
 
     def _equal(self, worded: WordedClaim, place: Place) -> Verdict:
         """Judges "x is `y`": never contradicted, since it may mean another kind of being."""
@@ -388,9 +413,16 @@ class ClaimJudge:
             if judged_test[0] == CONFIRMED and not self._decides(subject, claimed, place):
                 return NOT_CHECKABLE, judged_test[1]
             if judged_test[0] == CONTRADICTED and not place.sure and place.window is None:
-                return NOT_CHECKABLE, judged_test[1]
+                return self._never_so(worded, subject, judged_test[1])
             return judged_test
         return UNKNOWN
+
+    def _never_so(self, worded: WordedClaim, subject: str, truth: str | None) -> Verdict:
+        """Contradicts an outcome that code has at no state of the whole run."""
+        if worded.when == "hint" or not self._names_in(subject):
+            return NOT_CHECKABLE, truth
+        claim = WordedClaim("value", worded.text, subject, worded.value)
+        return self.values.anywhere(claim)
 
     def _tests_within(self, claimed: bool, window: tuple[int, int], frame: int) -> Verdict:
         """Judges "the condition holds" for the tests of one turn."""

@@ -56,6 +56,12 @@ def mask_code(line: str, names: frozenset[str]) -> tuple[str, list[Atom]]:
 
     names: words to treat as code even without backticks.
     """
+    text, atoms = _mask_code(line, names)
+    return text, list(atoms)
+
+
+@functools.lru_cache(maxsize=1024)
+def _mask_code(line: str, names: frozenset[str]) -> tuple[str, tuple[Atom, ...]]:
     line = line[:MAX_LINE].replace("⟦", "[").replace("⟧", "]")
     parts, atoms, at = [], [], 0
     budget = [8 * len(line) + 4096]
@@ -98,7 +104,7 @@ def mask_code(line: str, names: frozenset[str]) -> tuple[str, list[Atom]]:
             continue
         parts.append(character)
         at += 1
-    return "".join(parts), atoms
+    return "".join(parts), tuple(atoms)
 
 
 def _bytes_end(line: str, at: int) -> int | None:

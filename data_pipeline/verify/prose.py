@@ -20,6 +20,7 @@ from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, 
 from data_pipeline.verify.descriptions import read_description
 from data_pipeline.verify.doubts import Doubts
 from data_pipeline.verify.elements import Element
+from data_pipeline.verify.instances import Instances
 from data_pipeline.verify.judging import ClaimJudge
 from data_pipeline.verify.labels import count_claim, entry_claim, label_claim
 from data_pipeline.verify.layout import GENERAL, Sentence, read_layout
@@ -47,7 +48,10 @@ from data_pipeline.verify.story import Story
 from data_pipeline.verify.times import TimeVerdicts
 from data_pipeline.verify.told_code import ToldCode, claims_of
 from data_pipeline.verify.told_flow import ToldFlow
+from data_pipeline.verify.told_names import ToldNames
+from data_pipeline.verify.told_operations import ToldOperations
 from data_pipeline.verify.told_outcomes import ToldOutcomes
+from data_pipeline.verify.told_positions import ToldPositions
 from data_pipeline.verify.told_results import ToldResults
 from data_pipeline.verify.told_tests import ToldTests
 from data_pipeline.verify.turns import find_turn, turn_end, turn_window
@@ -141,6 +145,10 @@ class _MonologueJudge:
         self.beyond = BeyondVerdicts(run, judge)
         self.reasons = Reasons(run, judge.values)
         self.shown_code = ShownCode(run, judge.values)
+        self.instances = Instances(run, judge.values)
+        self.told_names = ToldNames(run, judge.values)
+        self.told_operations = ToldOperations(run, judge.values)
+        self.told_positions = ToldPositions(run, judge.values.pools)
         self.program = ProgramClaims(Variations(run, run_call))
         self.proposals = Proposals(run, goal, run_call) if goal is not None else None
         self.sentences, self.placement = sentences, placement
@@ -299,14 +307,33 @@ class _MonologueJudge:
         if self._is_loose(sentence, place):
             self.result += list(half_read(sentence.number, sentence.plain, self.result[first:]))
         if not sentence.is_general:
+            self._deny(sentence, place)
             for text in self.shown_code.denied(sentence.plain, place):
                 self.result.append(unread_claim(sentence.number, text))
             self.doubts.look(sentence, place)
+            known = self.result[first:]
+            for text, truth in self.told_names.doubts(sentence.plain, place, known):
+                said = Claim(sentence.number, "code", text[:500], CONTRADICTED, truth)
+                self.result.append(unread_claim(sentence.number, text) if truth is None else said)
+            for text, truth in self.instances.strangers(sentence.plain, place):
+                said = Claim(sentence.number, "expression", text[:500], CONTRADICTED, truth)
+                self.result.append(unread_claim(sentence.number, text) if truth is None else said)
             claims = self.reasons.judged(self.result[first:], sentence.plain, place)
             self.result[first:] = self.shown_code.judged(claims, sentence.plain, place)
             if len(self.result) == first and self.shown_code.names_code(sentence.plain, place):
                 said = Claim(sentence.number, "code", sentence.plain[:500], CONFIRMED, None)
                 self.result.append(said)
+
+    def _deny(self, sentence: Sentence, place: Place) -> None:
+        """Contradicts what the run plainly denies, whatever else was read of the sentence."""
+        plain = sentence.plain
+        for text, truth in (
+            *self.instances.denied(plain, place),
+            *self.told_operations.denied(plain),
+            *self.told_positions.denied(plain),
+        ):
+            said = Claim(sentence.number, "expression", text[:500], CONTRADICTED, truth)
+            self.result.append(said)
 
     def _tests(self, first: int, sentence: Sentence, place: Place) -> None:
         """Judges what a step says of a test that it does not name, and of a comprehension."""
@@ -344,7 +371,7 @@ class _MonologueJudge:
         return place == Place(None, False) or sentence.turn is not None
 
     def _add(self, sentence: Sentence, worded: WordedClaim, verdict: str, truth: str | None):
-        if worded.kind in _OF_VALUES and is_denied(worded.text):
+        if worded.kind in (*_OF_VALUES, "refer") and is_denied(worded.text):
             verdict, truth = NOT_CHECKABLE, None  # read as what it denies
         if worded.kind == "raise" and verdict == CONFIRMED and not sentence.own:
             caught = worded.value and self.run.trace.raised is None
@@ -501,7 +528,7 @@ class _MonologueJudge:
         elif worded.kind in ("branch", "same", "test") and self.last is not None:
             verdict, truth = self.judge.judge(worded, Place(self.last, False))
             return (verdict if verdict == CONFIRMED else NOT_CHECKABLE), truth
-        elif worded.kind == "value" and worded.subject in self.run.names:
+        elif worded.kind == "value" and worded.subject:
             verdict, truth = self.judge.judge(worded, Place(None, False))
             if verdict == CONTRADICTED:  # the run never has it, wherever this was to be
                 return verdict, truth

@@ -61,6 +61,7 @@ _CALLED_EMPTY = re.compile(
     r"(?P<t>string|list|dictionary|tuple)(?: as (?:the |its )?(?:input|argument))?\W*$",
     re.I,
 )
+_WITHOUT_SUBJECT = re.compile(r"^(?:which )?is not `")  # of what stands before it
 _EMPTY = {"string": "''", "list": "[]", "dictionary": "{}", "tuple": "()"}
 _NUMBERS = {"zero": "0", "zeros": "0", "zeroes": "0", "ones": "1"}
 _MORE_TOLD = word_set(
@@ -103,6 +104,8 @@ class Reasons:
         if claim.kind not in (UNREAD, "branch"):
             return claim
         text = _TAIL.sub("", _LINKS.sub("", quoted(claim.text, plain)))
+        if _WITHOUT_SUBJECT.match(text):
+            return claim
         called = _CALLED_EMPTY.search(text)
         verdict = self._called_empty(called["t"]) if called else self._judge(text, place)
         if verdict is None:

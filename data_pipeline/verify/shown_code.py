@@ -6,6 +6,7 @@ one of narration, and every piece of code must be the line's own, as it is writt
 
 import ast
 import dataclasses
+import functools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -69,8 +70,8 @@ class ShownCode:
                 continue
             if isinstance(told.func, ast.Name) and told.func.id in self.run.functions:
                 continue  # its calls are many, and none may be of this line
-            own = [(node, here) for here in self._lines(place) for node in self._nodes(here)
-                   if isinstance(node, ast.Call) and _same_function(told, node)]  # fmt: skip
+            own = [(node, here) for here in self._lines(place) for node in self._calls(here)
+                   if _same_function(told, node)]  # fmt: skip
             if own and not any(
                 self._is_instance(told, node, here, unknown=True) for node, here in own
             ):
@@ -112,6 +113,10 @@ class ShownCode:
         statement = self.run.statement_of(here.event)
         if statement is not None:
             yield from own_nodes(statement)
+
+    def _calls(self, here: Occurrence) -> tuple[ast.Call, ...]:
+        statement = self.run.statement_of(here.event)
+        return () if statement is None else _calls_in(statement)
 
     def _lines(self, place: Place) -> Sequence[Occurrence]:
         here = place.occurrence
@@ -194,6 +199,11 @@ def codes_in(text: str, plain: str) -> Piece | None:
             marked += cut
             words += _WORDS.findall(_LABELS.sub("", cut.lower()))
     return Piece(tuple(words), tuple(codes), marked)
+
+
+@functools.lru_cache(maxsize=4096)
+def _calls_in(statement: ast.stmt) -> tuple[ast.Call, ...]:
+    return tuple(node for node in own_nodes(statement) if isinstance(node, ast.Call))
 
 
 def _parse(code: str) -> ast.AST | None:

@@ -55,6 +55,16 @@ _EMPTY = re.compile(
     r"\b(?P<no>non-)?empty (?:\w+ )?⟦(?P<x>\d+)⟧|⟦(?P<y>\d+)⟧,? (?:which )?(?:is|was|remains) "
     r"(?:now |still |initially )?(?:an? )?(?P<not>not |non-)?empty\b", re.I,
 )  # fmt: skip
+_KINDS = r"(?:string|list|dictionary|dict|tuple|set|array)"
+_EMPTY_VALUE = (
+    re.compile(  # "`[]` (an empty list)", "an empty list `xs`: `[]`", "returns an empty list"
+        rf"⟦(?P<x>\d+)⟧,? \(?(?:which is )?(?:an?|the) (?P<no>non-)?empty {_KINDS}\)|"
+        rf"\b(?:an?|the) (?P<not>non-)?empty {_KINDS}(?: ⟦\d+⟧)?"
+        r"(?: (?:is )?(?:created|initiali[sz]ed))?:? ⟦(?P<y>\d+)⟧|"
+        rf"\breturns (?:an?|the) (?P<non>non-)?empty (?P<k>{_KINDS})\b(?! ⟦)",
+        re.I,
+    )
+)
 _MADE = re.compile(r"\b(?:creat|initiali[sz]|start|declar|defin)\w*", re.I)
 _MOVED = re.compile(
     r"\b(?:(?P<out>remov|delet|popp|discard)(?:es|ed|e|s|ing)?|(?P<in>append|insert|add)(?:s|ed|ing)?)"
@@ -229,6 +239,8 @@ class WordEvidence:
 
     def _sizes(self, text: str, atoms: list[Atom]) -> Iterator[tuple[str, str | None]]:
         """Yields an "empty" or "non-empty" that a value or variable never is."""
+        words = {f"⟦{n}⟧": atom.text for n, atom in enumerate(atoms) if atom.text == "non-empty"}
+        text = re.sub(r"⟦\d+⟧", lambda match: words.get(match[0], match[0]), text)
         for found in _EMPTY.finditer(text):
             atom = atoms[int(found["x"] or found["y"])]
             texts = [atom.text] if atom.literal else self._texts(atom.text)
@@ -236,6 +248,19 @@ class WordEvidence:
             sizes = {bool(value) for text in texts if (value := _value(text)) is not None}
             full = bool(found["no"] or found["not"])
             if sizes and full not in sizes and not _HEDGED.search(text[: found.start()]):
+                yield _spell(found[0], atoms), None
+
+        for found in _EMPTY_VALUE.finditer(text):
+            if found["k"]:
+                known = self.run.trace.result
+            else:
+                known = _literal_in(atoms[int(found["x"] or found["y"])].text)
+            value = _value(known)
+            full = bool(found["no"] or found["not"] or found["non"])
+            hedged = _HEDGED.search(text[: found.start()])
+            noun = re.sub(r"(?s).*empty (\w+).*", r"\1", found[0]).lower()
+            wanted = (set, frozenset) if noun == "set" else _TYPES.get(noun, ())
+            if isinstance(value, wanted) and bool(value) != full and not hedged:
                 yield _spell(found[0], atoms), None
 
     def _texts(self, name: str) -> list[str]:
@@ -413,6 +438,11 @@ _WORDS: tuple[tuple[re.Pattern[str], Callable[[_Code], bool]], ...] = (
                            "nlargest") or code.turns_round),
     (_words(r"\b(?:descending|decreasing) order\b"), lambda code: code.turns_round or any(
         isinstance(node, ast.Lambda) for node in code.nodes)),
+    (_words(r"\bdecrement\w*|\bdecreas(?:es|ed|ing)\b"),
+     lambda code: code.does(ast.Sub) or code.does(ast.FloorDiv, ast.Mod) or code.negative
+     or code.has("pop", "remove", "clear")),
+    (_words(r"\bincrement\w*"), lambda code: code.does(ast.Add) or code.has(
+        "sum", "count", "Counter", "enumerate", "range", "next", "append")),
     (_words(r"\bproduct of\b|\bmultipl(?:y|ies|ied|ying)\b"),
      lambda code: code.does(ast.Mult, ast.Pow) or code.has("prod", "mul")),
     (_words(r"\bdivid(?:e|es|ed|ing) by\b(?! ⟦\d+⟧ (?:and|with))"),
@@ -443,6 +473,11 @@ _WORDS: tuple[tuple[re.Pattern[str], Callable[[_Code], bool]], ...] = (
          and (not node.args or ast.unparse(node.args[0]).startswith(("-", "len")))
          for node in code.nodes)),
 )  # fmt: skip
+
+
+def _literal_in(text: str) -> str:
+    """Returns the value of `xs = []`, else the text."""
+    return re.sub(r"^\w+ = ", "", text)
 
 
 _CALLS = (("sum(", "the sum of"), ("max(", "maximum"), ("min(", "minimum"))

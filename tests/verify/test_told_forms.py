@@ -72,7 +72,8 @@ NOT_NO = YES | OPEN
 LINES = [
     # The answer to "checks if …" answers the question, not the program's test.
     ("groups", "[L9]: It checks if `'p'` is in `seen`. It is not, so:", YES),
-    ("groups", "[L9]: It checks whether `'z'` is in `seen`. It is not.", YES),
+    ("groups", "[L9]: It checks whether `'q'` is in `seen`. It is not.", YES),
+    ("groups", "[L9]: It checks whether `'z'` is in `seen`. It is not.", OPEN),  # no name is 'z'
     ("groups", "[L9]: It checks if `'z'` is in `seen`. It is already present.", NO),
     ("marks", "[L8]: It checks if `'*'` is in `out`. It is not, so nothing goes.", NOT_NO),
     ("marks", "[L8]: It checks if `'*'` is in `out`. It is.", NO),
