@@ -6,7 +6,7 @@ The witness's own run decides; made-up inputs decide where the statement is abou
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from data_pipeline.source.literals import LiteralError, parse_literal, same_value
@@ -25,6 +25,7 @@ from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.lexicon import read_tokens
 from data_pipeline.verify.reading import JudgedClaim
 
+_MOST_MIXED = 10
 _WILL = r"(?:(?:will|would|should|must|can) )?(?:(?:simply|just|always|also|still|then|directly) )*"
 _RETURNS = (
     rf"(?:(?:the )?function(?: `\w+`)?|it|`\w+\(\)`) {_WILL}(?:return|output|give|produce"
@@ -45,16 +46,23 @@ _OTHERWISE = re.compile(rf"(?:otherwise|else|if (?:it is |it's |they are |it doe
 _PLAIN = re.compile(rf"{_RETURNS.format('a')}|{_OUTPUT_IS.format('b')}")
 _OF_OUTPUT = re.compile(
     r"the (?:final )?(?:output|result|returned)(?: (?:string|list|dictionary|tuple|number|value))?"
-    r"(?: of the function)? .+|the (?:length|number of \w+|first \w+|last \w+) (?:of|in) the"
+    r"(?: of the function)? .+|the (?:total )?(?:length|number of \w+|first \w+|last \w+) (?:of"
+    r"|in) the"
     r" (?:final"
     r" )?(?:output|result|returned|resulting) .+"
+)
+_CASED = re.compile(r"\b(?:uppercase|lowercase|capital)")
+_BOTH = re.compile(r",? while (?=the )|, and (?=the (?:rest|remaining))")
+_REST_OF_IT = re.compile(
+    r"^(the rest|the remaining characters|the other characters)(?: of the (?:characters|string))?\b"
 )
 _ASIDE = re.compile(
     r"^\((?:i\.e\.|which|meaning|e\.g\.)[^`\"']*\)"
     r"|\s\((?:i\.e\.|meaning|e\.g\.)(?:[^)`]|`[^`]*`)*\)"
 )
 _REASON = re.compile(
-    r",? (?:because|since|as (?=the|it|there|no)|so that|due to|which means|meaning|regardless"
+    r",? (?:because|since|(?<!long )(?<!same )as (?=the|it|there|no)|so that|due to|which means"
+    r"|meaning|regardless"
     r"|for the function)\b.*"
 )
 _UNCHANGED = re.compile(
@@ -105,8 +113,10 @@ _ANY = re.compile(
 )
 _SET_TO = re.compile(r"is (?:specified as|set to|given as|passed as|provided as) ")
 _AT_START = re.compile(
-    rf"(?P<part>(?:the )?{ATOM}) (?:is|does) (?P<no>not )?(?:found |present |exist |appear )?at the"
-    rf" (?:start|beginning) of (?P<whole>(?:the )?(?:\w+ )?{ATOM})"
+    rf"(?P<part>(?:the )?{ATOM}) (?:is|does) (?P<no>not )?(?:an? (?:substring|string|prefix)"
+    rf" that is )?"
+    rf"(?:found |present |exist |appear )?at the"
+    rf" (?:start|beginning)(?: of (?P<whole>(?:the )?(?:\w+ )?{ATOM}))?"
 )
 _WHERE = re.compile(
     r"the (?:final )?(?:output|result) (?:will (?:always )?be|is(?: always)?) an? (?:new )?"
@@ -199,7 +209,7 @@ class Behaviour:
         for one in _LOCAL.finditer(match["rest"]):
             code = definition_of(self.trials.witness, one["x"])
             trials = self.trials.fitting(
-                self._named(match["when"]), lambda t: self._fits(t, match["when"]), ran=False
+                self._named(match["when"]), lambda t: self.fits(t, match["when"]), ran=False
             )
             held = [
                 holds for trial in trials
@@ -227,10 +237,10 @@ class Behaviour:
             return None
         when = _REASON.sub("", match["when"]).strip(" ,")
         names = re.findall(ATOM, when)
-        claimed = self._claimed(_told(match))
+        claimed = self._claimed(_told(match), {name.strip("`") for name in names})
         if claimed is None or any(self._is_unknown(name.strip("`")) for name in names):
             return None
-        return (lambda trial: self._fits(trial, when)), self._named(when), claimed
+        return (lambda trial: self.fits(trial, when)), self._named(when), claimed
 
     def _is_unknown(self, name: str) -> bool:
         """Tells whether a name is a variable of the function's, of which no trial knows."""
@@ -243,26 +253,40 @@ class Behaviour:
             return None
         return None if atom.strip("`") in self.names else value
 
-    def _fits(self, trial: Trial, when: str) -> bool | None:
+    def fits(self, trial: Trial, when: str) -> bool | None:
         """Tells whether a trial's arguments fit a condition; None if that is unknown."""
         when = _SET_TO.sub("is ", when)
         when = _AT_START.sub(
-            lambda m: f"{m['whole']} {'does not start' if m['no'] else 'starts'} with {m['part']}",
+            lambda m: (
+                f"{m['whole'] or self._other_text(m['part'])} "
+                f"{'does not start' if m['no'] else 'starts'} with {m['part']}"
+            ),
             when,
         )
         if (some := _ANY.fullmatch(when)) is not None:
-            none = self._fits(trial, _each(some, denied=not some["no"]))
+            none = self.fits(trial, _each(some, denied=not some["no"]))
             return _negated(none)
         if told := Properties(trial).read(when, choice=False):
             return told[0].verdict == CONFIRMED
         condition = read_condition(read_tokens(when))
         return None if condition is None else trial.satisfies(condition)
 
-    def _claimed(self, told: str) -> Callable[[Trial], bool | None] | None:
-        """Returns the test of a trial that "the original text unchanged", "`-1`" states."""
+    def _other_text(self, part: str) -> str:
+        """Returns the only text of the arguments beside one, "it" if there are others."""
+        name = self.trials.witness.sole_like("''", {part.removeprefix("the ").strip("`")})
+        return f"`{name}`" if name else "it"
+
+    def _claimed(
+        self, told: str, asked: Collection[str] = ()
+    ) -> Callable[[Trial], bool | None] | None:
+        """Returns the test of a trial that "the original text unchanged", "`-1`" states.
+
+        asked: the parameters that a condition names; "the input" is another, if it may be that.
+        """
         text = _REASON.sub("", told).strip(" ,")
         plain = _UNCHANGED.sub("", text).strip(" ,")
-        plain = re.sub(r"^(an empty \w+) `\w+`$", r"\1", plain)
+        plain = re.sub(r"^(an empty \w+) `(?:\w+|''|\"\"|\[\]|\{\}|\(\))`$", r"\1", plain)
+        plain = re.sub(r"^(?:exactly )?(?:equal to|the same as) (?=`)", "", plain)
         if plain != text and re.fullmatch(r"the (?:string|list|array|text|dictionary)", plain):
             plain = f"the input {plain[4:]}"
         if not plain or _UNSAID.search(plain):
@@ -271,11 +295,11 @@ class Behaviour:
         def holds(trial: Trial) -> bool | None:
             if not trial.ended:
                 return False
-            return _holds(self._expected(trial, plain), trial.value)
+            return _holds(self._expected(trial, plain, asked), trial.value)
 
         return holds
 
-    def _expected(self, trial: Trial, plain: str) -> Predicate | None:
+    def _expected(self, trial: Trial, plain: str, asked: Collection[str] = ()) -> Predicate | None:
         properties = Properties(trial)
         plain = re.sub(r"^(?:exactly )?the same as (?=the (?:input|original))", "", plain)
         given = _GIVEN_BACK.fullmatch(plain)
@@ -287,6 +311,8 @@ class Behaviour:
                     f"`{name}`" for name, text in trial.arguments.items()
                     if type(parse_literal(text)) is type(trial.value)
                 ]  # fmt: skip
+                others = [one for one in alike if one.strip("`") not in asked]
+                alike = others if len(alike) > 1 else alike
                 found = properties.nouns.meanings(alike[0]) if len(alike) == 1 else []
             if len(found) != 1:
                 return None
@@ -309,13 +335,19 @@ class Behaviour:
         """
         if claimed is None:
             return None
-        tried = [(claimed(trial), trial) for trial in self.trials.fitting(told, fits)]
+        tried = [
+            (claimed(trial), trial) for trial in self.trials.fitting(told, fits)
+            if not self._is_caseless(text, trial)
+        ]  # fmt: skip
         known = [(held, trial) for held, trial in tried if held is not None]
         if not known or len(known) < len(tried):
             return None
         wrong = [trial for held, trial in known if not held]
         own = known[0][1].arguments == self.trials.witness.arguments
         if not wrong:
+            others = self.trials.mixed(_MOST_MIXED) if len(self.names) > 1 else []
+            if any(fits(one) and claimed(one) is False for one in others):
+                return None
             return [known[0][1].claim(text, held=True)]
         if (own and not known[0][0]) or 2 * len(wrong) > len(known):
             return [wrong[0].claim(text, held=False)]
@@ -328,7 +360,7 @@ class Behaviour:
             return None
         tried = self.trials.fitting([], lambda trial: True, most=8)
         found = [
-            (self._fits(trial, when), trial) for trial in tried if trial.ended and claimed(trial)
+            (self.fits(trial, when), trial) for trial in tried if trial.ended and claimed(trial)
         ]
         found = [(held, trial) for held, trial in found if held is not None]
         if len(found) < 2:
@@ -358,17 +390,26 @@ class Behaviour:
             return self._everywhere(text)
         if match := _PLAIN.fullmatch(text):
             told = _told(match)
-            if re.fullmatch(rf"(?:the \w+ )?{ATOM}", told) and "always" not in text:
+            bare = _REASON.sub("", told).strip(" ,")
+            if re.fullmatch(rf"(?:the \w+ )?{ATOM}", bare) and "always" not in text:
                 return None  # the goal restated, or a variable
             claimed = self._claimed(told)
             tried = None if claimed is None else self.trials.everywhere(text, claimed, [])
             return tried or self._on_the_way(text, told)
-        if not _OF_OUTPUT.fullmatch(text) or re.search(ATOM, text):
+        both = _BOTH.split(text)
+        told = [name.strip("`") for one in both for name in re.findall(ATOM, one)]
+        if not _OF_OUTPUT.fullmatch(both[0]) or set(told) - self.names:
             return None
+        if len(both) > 1:
+            return self._all_of(
+                [both[0], *(_REST_OF_IT.sub(r"\1 of the output", one) for one in both[1:])]
+            )
         return self._everywhere(text)
 
     def _all_of(self, texts: list[str]) -> list[JudgedClaim] | None:
         """Judges several statements on every output; all must be decided unless one is false."""
+        if len(texts) > 1 and any(self._says(self.trials.own, text) is None for text in texts[1:]):
+            return None  # a rest that may be another one
         found = [self._everywhere(text) for text in texts]
         wrong = [one for one in found if one and one[0].verdict != CONFIRMED]
         if wrong or None in found:
@@ -383,13 +424,21 @@ class Behaviour:
 
     def _says(self, trial: Trial, text: str) -> bool | None:
         """Tells whether a statement on the output holds for a trial; None if that is unknown."""
+        if self._is_caseless(text, trial):
+            return None
         told = Properties(trial).read(text, choice=False) if trial.ended else None
         return told[0].verdict == CONFIRMED if told and len(told) == 1 else None
+
+    def _is_caseless(self, text: str, trial: Trial) -> bool:
+        """Tells whether a statement on case is tried on a made-up result without letters."""
+        made_up = trial.arguments != self.trials.witness.arguments
+        value = trial.value if trial.ended and made_up and _CASED.search(text) else None
+        return isinstance(value, str) and not (value.isalpha() and value.isascii())
 
     def _on_the_way(self, text: str, told: str) -> list[JudgedClaim] | None:
         """Confirms "the output is the sum of `parts`" of a variable that the run holds."""
         own = self.trials.own
-        plain = re.sub(r",? which .*", "", _UNCHANGED.sub("", told))
+        plain = re.sub(r",? which [^`]*$", "", _UNCHANGED.sub("", told))
         found = Properties(self.trials.witness).nouns.meanings(plain) if own.ended else []
         values = [value for one in found if one.passing for value in one.values]
         same = any(same_value(value, own.value) for value in values)

@@ -18,6 +18,10 @@ from data_pipeline.verify.backward.examples import Examples, RunCall
 from data_pipeline.verify.backward.explanations import Explanations
 from data_pipeline.verify.backward.faults import Faults
 from data_pipeline.verify.backward.instances import Instances
+from data_pipeline.verify.backward.necessities import Necessities
+from data_pipeline.verify.backward.nouns import ATOM
+from data_pipeline.verify.backward.offers import Offers
+from data_pipeline.verify.backward.orders import Orders
 from data_pipeline.verify.backward.plain import plain_statement
 from data_pipeline.verify.backward.properties import Properties
 from data_pipeline.verify.backward.run import RunLines
@@ -58,6 +62,7 @@ from data_pipeline.verify.backward.wording import (
     VALUES,
     VALUES_ALONE,
     mark_code,
+    resolve_these,
     split_statements,
     without_bold,
 )
@@ -94,9 +99,13 @@ def read_backward(
     text = ASIDE.sub("", COMMENT.sub(r"\1", text))
     witness = Witness(run, goal)
     reader, told = _Lines(witness, run_call), RunLines(run, witness)
-    behaviour, choices = Behaviour(witness, run_call), Choices(witness)
+    behaviour, choices = Behaviour(witness, run_call), Choices(reader.trials)
     domains = Domains(behaviour.trials)
     faults, explanations = Faults(run, witness), Explanations(run, witness)
+    outputs = tuple(one for one in (witness.goal, witness.result) if one is not None)
+    offers, orders = Offers(reader.trials), Orders(reader.trials)
+    if witness.has_entry(MARKUP.sub("", line, count=1)):
+        return Reading((_claim(text[:80], CONFIRMED, witness.shown),), ())
     claims: list[JudgedClaim] = []
     unread: list[str] = []
     for number, sentence in enumerate(sentences_of(text)):
@@ -110,16 +119,24 @@ def read_backward(
         if whole := reader.instances.read(sentence):
             claims += whole
             continue
+        if whole := orders.read(sentence):
+            claims += whole
+            continue
         if not restated and (whole := behaviour.read(sentence) or domains.read(sentence)):
             claims += whole
             continue
+        if supposed := reader.necessities.supposed(sentence):
+            claims += supposed
+            continue
+        first, left = len(claims), len(unread)
         reader.begin(sentence)
         sentence = _WHY.sub(r" because \1", sentence)
-        for piece in split_statements(mark_code(sentence, values=False)):
+        for piece in split_statements(mark_code(sentence, values=False), outputs):
             found = told.read(piece)
             found = _at_its_time(piece, reader.read(piece), witness) if found is None else found
             found = _described(run, piece) if found is None else found
             found = explanations.told(piece) if found is None else found
+            found = reader.necessities.read(piece) if found is None else found
             if found is None:
                 unread.append(piece)
             else:
@@ -129,6 +146,9 @@ def read_backward(
             claims += promise
             whole = mark_code(sentence, values=False)
             unread = [piece for piece in unread if piece not in whole]
+        if len(claims) == first and (offered := offers.read(sentence)):
+            claims += offered
+            del unread[left:]
     return Reading(tuple(claims), tuple(unread))
 
 
@@ -172,12 +192,14 @@ class _Lines:
     container: str = ""
     named: set[str] = dataclasses.field(default_factory=set)  # arguments told in the sentence
     mentioned: str = ""  # the literal told last, which "this pair" means
+    listed: list[str] = dataclasses.field(default_factory=list)  # what "these characters" means
 
     def __post_init__(self) -> None:
         self.properties = Properties(self.witness)
         self.examples = Examples(self.witness, self.run_call)
         self.instances = Instances(self.witness, self.run_call)
         self.trials = Trials(self.witness, self.run_call)
+        self.necessities = Necessities(self.trials)
 
     def begin(self, sentence: str) -> None:
         """Forgets what holds for one sentence only."""
@@ -190,6 +212,10 @@ class _Lines:
         piece = (
             THIS.sub(lambda m: f"the {m[1]} {self.mentioned}", piece) if self.mentioned else piece
         )
+        piece = self._quoted(piece)
+        if "these " in piece or "those " in piece:
+            piece = resolve_these(piece, self.listed or _listed(self.witness.goal))
+        self.listed = _listed(piece) or self.listed
         if told := re.findall(r"`[^`]+`", piece):
             self.mentioned = told[-1] if literal_of(told[-1]) else self.mentioned
         choice = bool(CHOICE.search(re.sub(r"`[^`]*`|\"[^\"]*\"", "", piece)))
@@ -197,6 +223,8 @@ class _Lines:
             return None
         if SOUGHT.match(piece):
             return []
+        if match := _WHEN_PROCESSED.fullmatch(piece):
+            return self._processed(piece, match)
         if assumption := ASSUME.match(piece):
             return self._assumed(assumption)
         if IF.match(piece):
@@ -218,6 +246,17 @@ class _Lines:
                     return refuted
                 return claims if held else self._without_witness(piece, claims)
         return [] if self._states_nothing(piece) else None
+
+    def _quoted(self, piece: str) -> str:
+        """Returns "the input string must be `ab`" with quotes, if a text of the witness is that."""
+        texts = {repr(one.strip("'\"")) for one in self.witness.arguments.values()}
+
+        def quoted(match: re.Match[str]) -> str:
+            whole = repr(match["x"])
+            own = whole in texts and match["x"] not in self.witness.run.names
+            return f"{match['lead']}`{whole}`" if own else match[0]
+
+        return _BARE_WORD.sub(quoted, piece)
 
     def _said_of_mentioned(self, piece: str, tail: re.Match[str]) -> list[JudgedClaim] | None:
         """Judges "has a length of 9", said after "…, which" of the value before it."""
@@ -256,6 +295,14 @@ class _Lines:
             truth = f"{other.call_of(other.arguments)} returns it too"
             return [_claim(claim.text, CONTRADICTED, truth) for claim in claims]
         return None
+
+    def _processed(self, piece: str, match: re.Match[str]) -> list[JudgedClaim] | None:
+        """Confirms "the input must be such that when processed, it gives the output"."""
+        told = literal_of(match["told"]) if match["told"] else self.witness.goal
+        same = told is not None and compare(told, self.witness.goal) == CONFIRMED
+        if self.witness.misses_goal or not same:
+            return None
+        return [_claim(piece[:80], CONFIRMED, f"it returns {self.witness.result}")]
 
     def _unneeded(self, piece: str, claims: list[JudgedClaim]) -> list[JudgedClaim] | None:
         """Doubts "`text` must contain a digit" if a text without one gives the output too.
@@ -365,12 +412,14 @@ class _Lines:
                 return [_claim(told, CONTRADICTED, truth)]
             return [_claim(told, CONFIRMED, None)]
         if fits is None:  # one of several arguments
+            good = not self.witness.misses_goal and not match["rest"].strip()
             held = value in map(literal_of, self.witness.arguments.values()) or any(
                 compare(value, real) == CONFIRMED for real in self.witness.arguments.values()
             )
             if self.witness.is_item(value) and piece == match["told"]:
                 return [_claim(told, CONFIRMED, None)]
-            return [_claim(told, CONFIRMED, None)] if held and not NECESSITY.search(piece) else None
+            sure = good or not NECESSITY.search(piece)
+            return [_claim(told, CONFIRMED, None)] if held and sure else None
         if COUNT_NOUN.match(match["rest"]):
             return None  # "must be 4 characters long"
         if not choice and NECESSITY.search(piece):
@@ -508,12 +557,38 @@ class _Lines:
         return [self._held(piece, holds, subject)]
 
 
+_VALUE = r"(?:`[^`]+`|\"[^\"]*\"|'[^']*')"
+_BARE_WORD = re.compile(r"(?P<lead>\b(?:is|be) )`(?P<x>[A-Za-z]\w*)`$")
+_WHEN_PROCESSED = re.compile(
+    r"(?:the )?(?:input|original)(?: \w+)?(?: `\w+`)? (?:must|should|has to|needs to) be (?:an?"
+    r" (?:\w+ )?)?(?:(?:structured|constructed|chosen|designed)(?: in such a way| so)?"
+    r" |such |something )?(?:such )?that,? (?:when|after|once)(?: it is)?(?: being)?"
+    r" (?:processed|passed to the"
+    r" function|run through the function|processed by the function),? (?:it |the (?:output"
+    r"|result|function) )?"
+    r"(?:will )?(?:results? in|yields?|produces?|gives?|returns?|matches|leads? to|is) (?:(?:the"
+    r"|this|our)"
+    r" (?:(?:expected|desired|specified|given|required|specific) )*(?:output|result)"
+    r"|(?P<told>`[^`]+`"
+    r"|\"[^\"]*\"|'[^']*'|-?\d+|True|False))(?: string)?", re.I,
+)  # fmt: skip
+_SEVERAL = re.compile(rf"{_VALUE}(?:, {_VALUE})*,? and {_VALUE}")
 _TAIL_OF_VALUE = re.compile(r"(?P<verb>has|contains) (?P<rest>(?!been\b).+)")
 _PASSED = re.compile(r"\b(?:after|output|result|returned|list after|string after)\b")
 _AT_PLACE = re.compile(
     r"\b(?:element|character|word|item|letter|digit|key|value)\b[^`]*(?:`\w+`[^`]*)?\bmust (?:have"
     r" been|be) (?:`|\"|'|-?\d)", re.I,
 )  # fmt: skip
+
+
+def _listed(piece: str) -> list[str]:
+    """Returns the values that a statement lists, or the items of the only list that it has."""
+    if several := _SEVERAL.search(piece):
+        told = [one[1:-1] for one in re.findall(ATOM, mark_code(several[0]))]
+        return [repr(one) if one.isidentifier() else one for one in told]
+    atoms = re.findall(ATOM, mark_code(piece))
+    value = parse_literal(text) if len(atoms) == 1 and (text := literal_of(atoms[0])) else None
+    return [repr(one) for one in value] if isinstance(value, list | tuple) else []
 
 
 def _required(piece: str) -> str:

@@ -86,7 +86,7 @@ _OFFER_WORDS = re.compile(
     r"|could|use|choose|set|take|construct|create|provide|input|an?|string|list|array|dictionary"
     r"|text|value|values|with|and|is|be|for|thus|so|therefore|one|valid|possible|simple|example"
     r"|that|would|where|parameter|character|characters|number|integer|numbers|function|satisfies"
-    r"|only|this|suitable|tuple|argument|arguments|inputs|from|deduce)\b", re.I,
+    r"|only|this|suitable|tuple|argument|arguments|inputs|from|deduce|should)\b", re.I,
 )  # fmt: skip
 _TAKEN = re.compile(  # "if we take …, it returns the desired output"
     r"^(?:for example, )?if we (?:take|use|choose|set|consider|let)\b.*\b(?:desired|expected"
@@ -277,6 +277,8 @@ class Examples:
         """
         if not _OFFER.search(text) or not _CHOICE.search(text) or _NOT_OFFERED.search(text):
             return False
+        if re.search(r"\binput where\b", text):
+            return False  # describes a kind of input, to which others belong
         told = [
             value for atom in re.findall(ATOM, text)
             if (value := _assigned(atom)) and compare(value, self.witness.goal) != CONFIRMED

@@ -10,6 +10,7 @@ from data_pipeline.verify.backward.code import CodeLines
 from data_pipeline.verify.backward.domains import Domains
 from data_pipeline.verify.backward.examples import RunCall
 from data_pipeline.verify.backward.faults import Faults
+from data_pipeline.verify.backward.orders import Orders
 from data_pipeline.verify.backward.properties import Properties
 from data_pipeline.verify.backward.trials import Trials
 from data_pipeline.verify.backward.witness import Witness
@@ -18,8 +19,13 @@ from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.descriptions import read_description
 from data_pipeline.verify.reading import JudgedClaim, Reading
 
-_OF_OUTPUT = re.compile(r"(?:the )?(?:final |expected )?(?:output|result)\b(?!.*\balways\b)", re.I)
+_OF_OUTPUT = re.compile(
+    r"(?:the )?(?:final |expected )?(?:output|result)\b(?!.*\b(?:always|will)\b)", re.I
+)
 
+_JOINT = re.compile(
+    r", (?:but|and|while) (?=(?:the|it|if|its|their|they|each|all|any)\b|`\w+` (?:can|must))"
+)
 _SLICING = re.compile(r" using (?:string |list )?slicing(?: \(`[^`]*`\))?")
 _BOTH_INTO = re.compile(r"\b(converts) both `(\w+)` and `(\w+)` into (list)s\b")
 _BOTH_ARE = re.compile(r"\bboth `(\w+)` and `(\w+)` are ([a-z]+)\b")
@@ -55,7 +61,8 @@ class _GeneralLines:
     def __init__(self, run: Replay, goal: str, run_call: RunCall | None):
         witness = Witness(run, goal)
         self.run, self.code, self.properties = run, CodeLines(run), Properties(witness)
-        self.domains = Domains(Trials(witness, run_call))
+        self.domains = Domains(Trials(witness, run_call), general=True)
+        self.orders = Orders(self.domains.trials)
         self.behaviour, self.faults = Behaviour(witness, run_call), Faults(run, witness)
 
     def read(self, sentence: str) -> list[JudgedClaim] | None:
@@ -66,8 +73,9 @@ class _GeneralLines:
         if holds is not None:
             verdict = CONFIRMED if holds else CONTRADICTED
             return [JudgedClaim("code", sentence[:80], verdict, None)]
-        if tried := self.behaviour.read(sentence) or self.domains.read(sentence):
-            return tried
+        for tried in (self.behaviour, self.domains, self.orders):
+            if found := tried.read(sentence):
+                return found
         if _OF_OUTPUT.match(sentence) or _OF_INPUT.match(sentence):
             told = self.properties.read(sentence, choice=True)
             if told and all(claim.verdict == CONFIRMED for claim in told):
@@ -76,7 +84,17 @@ class _GeneralLines:
             told = read_description(self.run, said)
             if told.claims and not told.unread:
                 return list(told.claims)
-        return None
+        return self._parts(_JOINT.split(sentence))
+
+    def _parts(self, parts: list[str]) -> list[JudgedClaim] | None:
+        """Judges the parts of "…, but if it is empty, …"; all must be read unless one is false."""
+        found = [self.read(part) for part in parts] if len(parts) > 1 else []
+        wrong = [
+            claim for one in found for claim in one or () if claim.verdict == CONTRADICTED
+        ]  # fmt: skip
+        if wrong or not all(found):
+            return wrong or None
+        return [claim for one in found for claim in one or ()] or None
 
     def _simpler(self, sentence: str) -> Iterator[str]:
         """Yields a sentence without "using slicing", and with "both `a` and `b`" told apart."""

@@ -85,6 +85,8 @@ class Invariants:
             one, two = found[0].values[0], trial.value
             if what == "type":
                 return type(one) is type(two)
+            if type(one) is int:  # "the number of unique elements"
+                return len(two) == one
             return set(one) == set(two) if what == "keys" else len(one) == len(two)
 
         return self.trials.everywhere(text, holds, [])

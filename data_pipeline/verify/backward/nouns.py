@@ -4,17 +4,20 @@
 may mean several things has several meanings, and a statement on it is judged on all of them.
 """
 
+import ast
 import dataclasses
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.source.literals import LiteralError, parse_literal, same_value
 from data_pipeline.verify.backward.witness import Witness
 from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.ordinals import INDEXES
 
 ATOM = r"`[^`]+`"
+_MOST_STATES = 200
 _KINDS: dict[str, tuple[type, ...]] = {
     "list": (list,), "array": (list,), "string": (str,), "text": (str,), "word": (str,),
     "sentence": (str,), "dictionary": (dict,), "dict": (dict,), "integer": (int,),
@@ -31,7 +34,7 @@ NUMBERS = {
 _ORDINALS = INDEXES | {"second last": -2, "third last": -3}
 ITEM = (
     r"(?:elements?|characters?|items?|letters?|digits?|numbers?|strings?|words?|keys?|values?"
-    r"|pairs?|entr(?:y|ies)|tuples?|rows?|lists?|sublists?|integers?|symbols?|spaces?)"
+    r"|pairs?|entr(?:y|ies)|tuples?|rows?|lists?|sublists?|integers?|symbols?|spaces?|lines?)"
 )
 _OF = r"(?: (?:of|in|from|inside|within) (?P<rest>.+))?"
 _EACH = re.compile(
@@ -74,6 +77,18 @@ _TURNED = re.compile(
     rf"(?P<how>reversed) (?:(?:version of )?(?:the )?(?:original |input )*)"
     rf"(?P<rest>string|list|text|array|word|{ATOM})"
 )
+_REST = re.compile(
+    r"(?:rest|remaining (?:part|portion|characters|elements)|remainder)(?: of (?:the characters"
+    r" (?:of|in) )?(?P<rest>.+))?"
+)
+_PARTICIPLE = re.compile(
+    rf"({ATOM}) (?:that (?:is|was) )?(?:provided|given|specified|chosen|passed)$"
+)
+_TAKEN_FROM = re.compile(r" (?:retrieved|taken|extracted|obtained|popped) from\b")
+_AT_GIVEN = re.compile(
+    r"\bat the (?:specified|given|provided) (?:index|position)?(?: ?(?P<x>`\w+`))?"
+)
+_AFTER = re.compile(r"(?P<rest>.+?),? (?:when|once|after being) (?P<how>[^`]+(?:`[^`]+`)?)")
 _WITHOUT = re.compile(r"(?P<rest>.+) that (?:is|are) not (?:an? )?(?P<mark>\w+|`[^`]+`)")
 MARKS = {
     "dot": ".", "space": " ", "comma": ",", "hyphen": "-", "dash": "-", "underscore": "_",
@@ -84,7 +99,8 @@ _CHANGED = re.compile(
     rf" (?P<code>{ATOM})"
 )
 _LIST = re.compile(
-    rf"(?:(?:specific|following|two|three|four|required|individual) )*(?:{ITEM} )?"
+    rf"(?:(?:specific|following|two|three|four|required|individual) )*(?:(?:{ITEM}|members?"
+    rf"|names?) )?"
     rf"(?P<all>{ATOM}(?:(?:,| and|, and) (?:the )?(?:key )?{ATOM})+)"
 )
 _ON_THE_WAY = re.compile(
@@ -101,12 +117,24 @@ _OUTPUT = re.compile(
     r"(?:final |expected |desired |given |returned |resulting |required )*"
     r"(?:output|result|return value)(?: (?P<kind>\w+))?|(?:resulting|returned|final) (?P<kind2>\w+)"
 )
+_SUBSTRING = re.compile(
+    r"(?:substring|slice|sublist)(?: (?:extracted|taken|obtained))?(?: (?:from|of) (?:the )?"
+    r"(?:input |original )?(?:[a-z]+|`\w+`))?"
+)
+_PRODUCT = re.compile(r"(?:merged|combined|concatenated|joined) (?P<kind>\w+)")
 _NAMED = re.compile(
     rf"(?:(?:input|original|initial|given|parameter|argument|list|string|dictionary|array|number"
     rf"|integer|text|variable|character|element|substring|value|word|index|separator|prefix|suffix"
     rf"|key|letter|digit|specified|provided|entire|whole|full) )*(?P<code>{ATOM})"
     r"(?: (?:parameter|argument|list|string|dictionary|array|variable|character|itself|text))?"
 )
+
+
+@functools.lru_cache(maxsize=2048)
+def _plain_phrase(phrase: str) -> str:
+    """Returns a phrase without its article and what says only that it is given."""
+    text = re.sub(r"^(?:the|its|their|this|that|an?) ", "", phrase.strip()).strip(" ,")
+    return _PARTICIPLE.sub(r"\1", _TAKEN_FROM.sub(" from", text))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,12 +163,22 @@ class Nouns:
 
     def meanings(self, phrase: str | None) -> list[Meaning]:
         """Returns what a phrase may mean, nothing if that is unknown."""
-        text = re.sub(r"^(?:the|its|their|this|that|an?) ", "", (phrase or "input").strip())
-        text = text.strip(" ,")
+        text = self._at_given_index(_plain_phrase(phrase or "input"))
         try:
             return list(self._meanings(text))
         except (TypeError, ValueError, KeyError, IndexError, AttributeError, Unknown, LiteralError):
             return []
+
+    def _at_given_index(self, text: str) -> str:
+        """Returns "the item at the specified index" with the only parameter that is a number."""
+        if "at the " not in text or not (match := _AT_GIVEN.search(text)):
+            return text
+        numbers = [
+            name for name, value in self.witness.arguments.items()
+            if type(parse_literal(value)) is int and name not in self.witness.changing
+        ]  # fmt: skip
+        name = match["x"] or (f"`{numbers[0]}`" if len(numbers) == 1 else "")
+        return f"{text[: match.start()]}at index {name}{text[match.end() :]}" if name else text
 
     def everything(self) -> list[Meaning]:
         """Returns the arguments and the output: what a part without an owner may belong to."""
@@ -165,7 +203,8 @@ class Nouns:
             (_EACH, self._each), (_ORDINAL, self._ordinal), (_SEVERAL, self._several),
             (_AT, self._at), (_COUNT, self._count), (_SUM_OF_COUNTS, self._counts),
             (_SIZE, self._size), (_FOLD, self._fold),
-            (_VALUE_OF, self._value_of), (_MADE, self._made), (_TURNED, self._made),
+            (_REST, self._rest), (_VALUE_OF, self._value_of), (_MADE, self._made),
+            (_TURNED, self._made),
         ):  # fmt: skip
             if match := pattern.fullmatch(text):
                 rest = match["rest"]
@@ -174,6 +213,11 @@ class Nouns:
                 for whole in self.meanings(rest) if rest else self.everything():
                     yield from self._picked(whole, match, pick)
                 return
+        if match := _AFTER.fullmatch(text):
+            change = change_of(match["how"], self)
+            for whole in self.meanings(match["rest"]) if change else ():
+                yield dataclasses.replace(whole, values=tuple(map(change, whole.values)))
+            return
         if match := _WITHOUT.fullmatch(text):
             mark = match["mark"].strip("`")
             gone = MARKS.get(mark.rstrip("s"), mark)
@@ -188,11 +232,13 @@ class Nouns:
         if match := _ON_THE_WAY.fullmatch(text):
             yield from self._on_the_way(_KINDS[match["kind"]])
             return
-        if match := _OUTPUT.fullmatch(text):
+        if match := _OUTPUT.fullmatch(text) or _PRODUCT.fullmatch(text):
             goal = parse_literal(self.witness.goal)
-            kind = match["kind"] or match["kind2"]
+            kind = match["kind"] or match.groupdict().get("kind2")
             if kind is None or isinstance(goal, _KINDS.get(kind) or object):
                 yield Meaning((goal,), of_output=True)
+        elif _SUBSTRING.fullmatch(text):
+            yield from self._slice()
         elif match := _CHANGED.fullmatch(text):
             yield from self._named(match["code"].strip("`"), changed=True)
         elif match := _NAMED.fullmatch(text):
@@ -210,7 +256,8 @@ class Nouns:
             if picked is None:
                 return
             found += picked
-        yield dataclasses.replace(whole, values=tuple(found))
+        loose = whole.passing or pick == self._rest  # "the rest" of what was told before
+        yield dataclasses.replace(whole, values=tuple(found), passing=loose)
 
     def _named(self, code: str, changed: bool = False) -> Iterator[Meaning]:
         given = code in self.witness.arguments and not changed
@@ -219,7 +266,30 @@ class Nouns:
                 if text is not None:
                     yield Meaning((parse_literal(text),), passing=True)
             return
+        if not code.isidentifier() and self._tells_of_the_run(code):
+            yield from self._at_some_moment(code)
+            return
         yield Meaning((self.literal(code),))
+
+    def _tells_of_the_run(self, code: str) -> bool:
+        """Returns whether code reads a variable of the function."""
+        named = set(re.findall(r"[A-Za-z_]\w*", re.sub(r"'[^']*'|\"[^\"]*\"", "", code)))
+        return bool(named & (set(self.witness.run.names) - set(self.witness.arguments)))
+
+    def _at_some_moment(self, code: str) -> Iterator[Meaning]:
+        """Yields every value that code has in the witness's own frame."""
+        found: list[Any] = []
+        run = self.witness.run
+        frame = next(event.frame for event in run.events if event.kind == "call")
+        own = [i for i, event in enumerate(run.events) if event.frame == frame]
+        for at in own[-_MOST_STATES:]:
+            try:
+                value = evaluate(code, run.state(frame, at))
+            except Unknown:
+                continue
+            if not any(same_value(value, one) for one in found):
+                found.append(value)
+                yield Meaning((value,), passing=True)
 
     def _on_the_way(self, kinds: tuple[type, ...]) -> Iterator[Meaning]:
         """Yields every value of a kind that a variable of the function has at some moment."""
@@ -232,10 +302,13 @@ class Nouns:
         """Yields what "the input list", "the dictionary" or "it" may be."""
         plain = [word for word in words if word not in ("input", "original", "initial", "given")]
         kinds = _KINDS.get(plain[0] if plain else "input")
-        if len(plain) > 1 or kinds is None:
+        if len(plain) > 1 or (kinds is None and not self._short(plain[0])):
             return
         if plain and plain[0] in self.witness.arguments:  # "the string" of a parameter `string`
             yield Meaning((parse_literal(self.witness.arguments[plain[0]]),))
+            return
+        if plain and (named := self._short(plain[0])):
+            yield Meaning((parse_literal(self.witness.arguments[named]),))
             return
         owned = [parse_literal(text) for text in self.witness.arguments.values()]
         found = [value for value in owned if not kinds or isinstance(value, kinds)]
@@ -245,6 +318,25 @@ class Nouns:
         goal = parse_literal(self.witness.goal)
         if kinds and not is_input and isinstance(goal, kinds) and len(found) <= 1:
             yield Meaning((goal,), of_output=True)
+
+    def _slice(self) -> Iterator[Meaning]:
+        """Yields the value of the only slice that the program takes, if it reads arguments."""
+        found = {
+            ast.unparse(node) for node in ast.walk(self.witness.code.tree)
+            if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice)
+        }  # fmt: skip
+        code = found.pop() if len(found) == 1 else ""
+        read = {n.id for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Name)}
+        if read and read <= set(self.witness.arguments) - self.witness.changing:
+            yield Meaning((evaluate(code, self.witness.state),))
+
+    def _short(self, noun: str) -> str:
+        """Returns the only parameter whose name is short for a noun: `delim` for "delimiter"."""
+        found = [
+            name for name in self.witness.arguments
+            if len(name) > 2 and noun not in _KINDS and noun.startswith(name)
+        ]  # fmt: skip
+        return found[0] if len(found) == 1 else ""
 
     # ---- parts of a value; None if it has none
 
@@ -276,6 +368,9 @@ class Nouns:
             return None
         self.index = index
         return [items[index]]
+
+    def _rest(self, value: Any, match: re.Match[str]) -> list[Any] | None:
+        return [value[1:]] if isinstance(value, str | list | tuple) and value else None
 
     def _size(self, value: Any, match: re.Match[str]) -> list[Any] | None:
         items = items_of(value, match["item"] or "element")
@@ -313,6 +408,8 @@ def items_of(value: Any, item: str) -> Sequence[Any] | None:
         if noun in ("character", "letter", "digit", "symbol", "element", "item"):
             kept = {"letter": str.isalpha, "digit": str.isdigit}.get(noun)
             return [c for c in value if kept is None or kept(c)]
+        if noun == "line":
+            return value.splitlines()
         return {"word": value.split(), "space": [c for c in value if c == " "]}.get(noun)
     if isinstance(value, dict):
         if noun in ("value", "key"):
@@ -323,7 +420,41 @@ def items_of(value: Any, item: str) -> Sequence[Any] | None:
         return list(value) if isinstance(value, set) and noun in ("element", "item") else None
     if noun in _ITEM_KINDS and not all(isinstance(one, _ITEM_KINDS[noun]) for one in value):
         return None
-    return None if noun in ("key", "space", "digit", "symbol") else value
+    return None if noun in ("key", "space", "digit", "symbol", "line") else value
+
+
+_CHANGES: dict[str, Any] = {
+    "reversed": lambda v: v[::-1], "sorted": sorted, "stripped": lambda v: v.strip(),
+    "uppercased": lambda v: v.upper(), "lowercased": lambda v: v.lower(),
+    "capitalized": lambda v: v.capitalize(), "uppercase": lambda v: v.upper(),
+    "lowercase": lambda v: v.lower(), "title case": lambda v: v.title(),
+    "split into words": lambda v: v.split(), "split by lines": lambda v: v.splitlines(),
+    "split by spaces": lambda v: v.split(), "split by whitespace": lambda v: v.split(),
+    "split into lines": lambda v: v.splitlines(),
+}  # fmt: skip
+_CONVERTED = re.compile(r"^(?:it is )?(?:(?:converted|changed|turned|transformed) (?:in)?to|made) ")
+_SPLIT_BY = re.compile(rf"split (?:by|on|at|with)(?: the)?(?: \w+)? (?P<x>{ATOM})")
+
+
+def change_of(how: str, nouns: Nouns) -> Any | None:
+    """Returns the function that "reversed", "converted to lowercase and reversed" tell."""
+    steps = []
+    for part in re.split(r",? and (?:then )?|, ", how.strip(" ,")):
+        plain = re.sub(r"^(?:it is |is )", "", _CONVERTED.sub("", part))
+        if (match := _SPLIT_BY.fullmatch(plain)) is not None:
+            mark = nouns.literal(match["x"])
+            steps.append(lambda v, mark=mark: v.split(mark))
+        elif plain in _CHANGES:
+            steps.append(_CHANGES[plain])
+        else:
+            return None
+
+    def change(value: Any) -> Any:
+        for step in steps:
+            value = step(value)
+        return value
+
+    return change
 
 
 def number(word: str | None) -> int | None:

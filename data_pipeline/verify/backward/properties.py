@@ -23,6 +23,7 @@ from data_pipeline.verify.backward.nouns import (
     number,
 )
 from data_pipeline.verify.backward.plain import plain_statement
+from data_pipeline.verify.backward.relations import related
 from data_pipeline.verify.backward.witness import Witness
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.evaluation import Unknown
@@ -52,12 +53,17 @@ _OTHER_VERB = re.compile(
 )
 _NAMED_ITEM = re.compile(rf"(?P<noun>.*\b{ITEM}(?: (?:of|in) .*)?),? (?P<told>{ATOM})")
 _RELATIVE = re.compile(
-    r"an? (?:(?:input|new|single) )*(?P<kind>string|list|dictionary|tuple) (?:(?:that|which)"
+    r"an? (?:(?:input|new|single) )*(?P<kind>string|list|dictionary|tuple|character|substring)"
+    r" (?:(?:that|which)"
     r" (?:must"
     r" )?(?P<no>does not |do not |must not )?(?P<verb>is|contains?|has|have|consists?|starts?|ends?"
     r"|begins?)(?P<no2> not)? (?P<said>.+)|(?P<made>(?:entirely |solely )?(?:composed|made up"
     r"|consisting|comprised) .+))"
 )
+_KINDS: dict[str, Predicate] = {
+    "character": lambda v: type(v) is str and len(v) == 1,
+    "substring": ADJECTIVES["a string"],
+} | {kind: ADJECTIVES[f"a {kind}"] for kind in ("string", "list", "dictionary", "tuple")}
 _VERBS = {"was": "is", "were": "is", "are": "is", "be": "is"}
 _UNCHANGED = re.compile(r"(?:unchanged|the same|kept|not changed|not modified|left as it is)")
 _TURNED = re.compile(rf"(?:changed|converted|transformed|turned) (?:in)?to (?P<told>{ATOM})")
@@ -239,7 +245,9 @@ class Properties:
 
     def predicate(self, verb: str, rest: str) -> Predicate | None:
         """Returns the test of a value that a verb and the words after it state."""
-        readers = (self._verbs, self._known, self._made, self._either, self._relative)
+        readers = (
+            self._verbs, self._known, self._made, self._related, self._either, self._relative
+        )  # fmt: skip
         return next((found for read in readers if (found := read(verb, rest))), None)
 
     def _verbs(self, verb: str, rest: str) -> Predicate | None:
@@ -257,6 +265,9 @@ class Properties:
     def _made(self, verb: str, rest: str) -> Predicate | None:
         return made_of(verb, rest, self.nouns)
 
+    def _related(self, verb: str, rest: str) -> Predicate | None:
+        return related(verb, rest, self.nouns)
+
     def _either(self, verb: str, rest: str) -> Predicate | None:
         """Reads "is an empty string or a string that has no letters"."""
         one, _, two = rest.partition(" or ")
@@ -272,7 +283,7 @@ class Properties:
         said = _VERBS.get(told, told)
         said = said if said in ("is", "has") else said.rstrip("s")
         rest = match["said"] or match["made"]
-        kind, holds = ADJECTIVES.get(f"a {match['kind']}"), self.predicate(said, rest)
+        kind, holds = _KINDS.get(match["kind"]), self.predicate(said, rest)
         if kind is None or holds is None:
             return None
         denied = bool(match["no"] or match["no2"])
@@ -295,6 +306,8 @@ class Properties:
     def _being(self, rest: str) -> Predicate | None:
         if rest in ADJECTIVES:
             return ADJECTIVES[rest]
+        if rest in ("a single character", "one character", "a character"):
+            return _KINDS["character"]
         if match := _COMPARED.fullmatch(rest):
             bounds = self._single(match["what"])
             how = _ORDERS[match["how"]]
@@ -346,7 +359,13 @@ class Properties:
 
     def _inside(self, where: str) -> Predicate | None:
         found = self._single(where)
-        return None if found is None else lambda value: value in found[0]
+        if found is None:
+            return None
+        deep = [found[0], *(found[0].values() if isinstance(found[0], dict) else ())]
+        kept = [one for one in deep if not isinstance(one, str) or one is found[0]]
+        return lambda value: any(
+            value in one for one in kept if isinstance(one, str | list | tuple | dict | set)
+        )
 
     def _inside_something(self) -> Predicate:
         """Returns the test that a value is in one of the arguments."""
@@ -385,6 +404,8 @@ class Properties:
             if only or match["only"]:
                 return lambda value: set(value) == {one for one in told}
             return lambda value: all(_is_inside(one, value) for one in told)
+        if (match := _GIVEN_NAME.fullmatch(rest)) and (whole := self._single(match[0])):
+            return lambda value: _is_inside(whole[0], value)
         if match := _ANY_ITEM.fullmatch(rest):
             return self._any_item(match["item"], match["verb"], match["said"])
         if match := _NUMBERED.fullmatch(rest):
@@ -442,7 +463,27 @@ class Properties:
 
         return holds
 
+    def _often(self, rest: str) -> Predicate | None:
+        """Reads "three or more times in `text`", "zero or one time", "more than once"."""
+        told, _, place = rest.partition(" in ")
+        match, where = _OFTEN.fullmatch(told), self._single(place or "input")
+        size = number(match["count"] or match["count2"]) if match else None
+        if match is None or where is None or size is None:
+            return None
+        other = number(match["more"]) if match["more"] else None
+        if match["how"] or match["more"] in ("more", "fewer", "less"):
+            more = "more" in (match["how"], match["more"])
+            least = size + (match["how"] is not None) * (1 if more else -1)
+            fits = (lambda real: real >= least) if more else (lambda real: real <= least)
+        elif other is None:
+            return None
+        else:
+            fits = (size, other).__contains__
+        return lambda value: fits(_count(where[0], value))
+
     def _appearing(self, rest: str) -> Predicate | None:
+        if fits := self._often(rest):
+            return fits
         if match := _TIMES.fullmatch(rest):
             count = number(match["count"])
             where = self._single(match["where"] or "input")
@@ -450,10 +491,14 @@ class Properties:
                 return None
             fits = _bound(match["how"] or "", match["count"], count)
             return lambda value: fits(_count(where[0], value))
-        match = re.fullmatch(r"(?:somewhere )?in (?P<where>.+)", rest)
+        match = re.fullmatch(r"(?:somewhere |(?:as )?(?:a )?key )?in (?P<where>.+)", rest)
         return self._inside(match["where"]) if match else None
 
 
+_OFTEN = re.compile(
+    r"(?P<count>\w+|`\d+`)(?: times?)? or (?P<more>more|fewer|less|`\d+`|\w+) times?"
+    r"|(?P<how>more|fewer|less) than (?P<count2>once|twice|(?:\w+|`\d+`)(?= times))(?: times)?"
+)
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     "at least": lambda a, b: a >= b, "at most": lambda a, b: a <= b,
     "greater than": lambda a, b: a > b, "more than": lambda a, b: a > b,
@@ -493,6 +538,7 @@ _ATOMS = re.compile(
     r"|parts|substrings|phrase|phrases|integers|strings|symbols?|prefix|suffix) )*"
     rf"(?P<all>{ATOM}(?:(?:,| and|, and) (?:the )?{ATOM})*)(?: characters?| in it)?"
 )
+_GIVEN_NAME = re.compile(rf"the (?:specified|given|provided|same) (?:\w+ )?{ATOM}")
 _NUMBERED = re.compile(
     rf"(?P<how>exactly |at least |at most |only )?(?P<count>`\d+`|\w+)"
     rf" (?P<what>(?:[a-z-]+ )*?{ITEM}(?: in the middle)?|(?:occurrences? of |times )?{ATOM})"

@@ -6,6 +6,7 @@ fit the condition are made from the witness's arguments, and the caller's `run_c
 
 import ast
 import dataclasses
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -150,6 +151,10 @@ class Trials:
             return [wrong[0].claim(text, held=False)] if known else None
         if wrong or not (first or (own.ended and rest)):
             return None
+        if len(own.arguments) > 1 and any(
+            holds(one) is False for one in self.mixed(_MOST_EVERYWHERE) if one.ended
+        ):
+            return None
         return [own.claim(text, held=True)]
 
     def reaching(self, name: str) -> Trial | None:
@@ -170,6 +175,21 @@ class Trials:
         free = self.fitting([], lambda trial: _negated(holds(trial)), most=_MOST_FREE)
         goal = self.witness.goal
         return next((one for one in free if one.ended and _is_same(one.goal, goal)), None)
+
+    def mixed(self, most: int) -> list[Trial]:
+        """Returns the witness's trial and others in which each argument is varied in turn.
+
+        Those of unknown outcome are left out.
+        """
+        own = self.witness.arguments
+        turns = {
+            name: [one for one in self._variations([]) if one[name] != text]
+            for name, text in own.items()
+        }
+        rows = itertools.zip_longest(*turns.values())
+        given = [one for row in rows for one in row if one is not None]
+        found = [self.own, *map(self.run, given[: most - 1])]
+        return [one for one in found if one.outcome is not None]
 
     def _constants(self) -> list[str]:
         """Returns short texts that the program writes out: inputs with them take other ways."""
@@ -199,6 +219,10 @@ def _alternatives(
     """Yields other values of a type: empty, grown, turned, and made with values that are named."""
     named = [one for one in (*told, *others) if one is not None]
     yield from (one for one in named if type(one) is type(value))
+    if isinstance(value, str | int):  # a key or an item that the other argument has
+        owners = [list(one) for one in others if isinstance(one, dict | list) and one]
+        held = (one for owner in owners for one in (owner[-1], owner[0]))
+        yield from (one for one in held if type(one) is type(value))
     match value:
         case bool():
             yield not value
@@ -207,6 +231,7 @@ def _alternatives(
             yield from (len(one) for one in others if isinstance(one, str | list | dict))
             yield from (len(one) + 1 for one in others if isinstance(one, str | list | dict))
             yield from (len(one) + 4 for one in others if isinstance(one, str | list | dict))
+            yield -1
         case str() if len(value) <= _MOST_TEXT:
             texts = [one for one in named if isinstance(one, str)]
             held = [one for one in constants if one not in texts]

@@ -4,7 +4,7 @@ import ast
 import functools
 import re
 
-from data_pipeline.source.literals import LiteralError, parse_literal, value_or_none
+from data_pipeline.source.literals import LiteralError, parse_literal, same_value, value_or_none
 from data_pipeline.tracing.replay import Replay, State
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.conditions import Condition, Joined, Source, Test
@@ -172,6 +172,19 @@ class Witness:
             list(goal.items()) if isinstance(goal, dict) else list(goal)
         )
 
+    def has_entry(self, line: str) -> bool:
+        """Tells whether a line is a text or an entry, `"a": [1],`, of an argument's container."""
+        entry = _ENTRY.fullmatch(line.strip(" `"))
+        if entry is None:
+            return False
+        key, told = value_or_none(entry["key"]), value_or_none(entry["value"] or "None")
+        owners = [value_or_none(text) for text in self.arguments.values()]
+        if entry["value"]:
+            return any(isinstance(one, dict) and same_value(one.get(key), told) for one in owners)
+        return len(str(key)) > 1 and any(
+            isinstance(one, list | tuple | set) and key in one for one in owners
+        )
+
     def indexes(self, value: object) -> bool | None:
         """Tells whether a number is an index of the first list or text given; None if unknown."""
         owners = [value_or_none(text) for text in self.arguments.values()]
@@ -278,6 +291,8 @@ class Witness:
         raise Unknown
 
 
+_TEXT = r"(?:\"[^\"\\]*\"|'[^'\\]*')"
+_ENTRY = re.compile(rf"(?P<key>{_TEXT})(?:: (?P<value>[^#]+?))?,?(?:\s+#.*)?")
 _SMALL_WORDS = word_set("the a an of that to must is with for by in equal")
 _PART_WORDS = word_set("integer decimal fractional part output number")
 _NAMING = word_set(

@@ -4,7 +4,10 @@ import functools
 import re
 from collections.abc import Iterator
 
+from data_pipeline.verify.answer import literal_of
+from data_pipeline.verify.claims import CONTRADICTED
 from data_pipeline.verify.masking import Atom, mask_code
+from data_pipeline.verify.values import compare
 
 SECTION = re.compile(r"reverse|deduc|reason|conclusion|finding|constructing|determin|input", re.I)
 MARKUP = re.compile(
@@ -33,7 +36,9 @@ CUTS = re.compile(
     r"|,? meaning (?:that )?|,? implying (?:that )?|,? indicating (?:that )?|, so (?:that"
     r" )?(?!that)|; |,? because |,? hence |,? therefore,? "
     r"|(?<=[`\"'\w]), (?:then|and thus|and so) | (?:as|since) (?=the |it |this )|(?<![`\"']), and"
-    r" (?=there |their |the |its? |`\w+` (?:must|should|is|has))|, and (?=their )"
+    r" (?=there |their |the |its? |`\w+` (?:must|should|is|has))|, and (?=their |there (?:must"
+    r"|should"
+    r"|needs))"
     r"|(?<=[`\"'\]]), which (?=contains |has )"
 )  # fmt: skip
 OPEN = re.compile(
@@ -200,17 +205,43 @@ BOUNDS = re.compile(r" \((?:an? |the )?(?:valid(?: index)?|in bounds|out of (?:b
 COMMENT = re.compile(r"^([\[({\"'\d].*[\])}\"'\d]|\w+ = .*?[\])}\"'\d])\s+#[^\"']*$")
 
 
-def split_statements(text: str) -> Iterator[str]:
-    """Yields the statements of a line, without the output that they begin with."""
+_THESE = re.compile(
+    r"\b(?P<of>one of )?(?:these|those)(?: (?P<count>\w+))??"
+    r" (?P<item>characters|members|elements|letters|values|words|keys|items|digits|numbers|names"
+    r"|strings|lines|prefixes|parts|substrings)\b"
+)
+
+
+def resolve_these(piece: str, told: list[str]) -> str:
+    """Returns a statement with "these characters" written out as those that were told before.
+
+    told: their code, such as `'a'`; a number that is no such number is left as it is.
+    """
+    match = _THESE.search(piece)
+    count = match["count"] if match else None
+    if match is None or not told or int(COUNTS.get(count or "", len(told))) != len(told):
+        return piece
+    listed = ", ".join(f"`{one}`" for one in told[:-1])
+    listed = f"{listed} and `{told[-1]}`" if listed else f"`{told[-1]}`"
+    before = "one of " if match["of"] else f"the {match['item']} "
+    return f"{piece[: match.start()]}{before}{listed}{piece[match.end() :]}"
+
+
+def split_statements(text: str, outputs: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yields the statements of a line, without the output that they begin with.
+
+    outputs: the output given and the witness's, as literals; any other is not left out.
+    """
     for part in _split_outside_code(text):
         part = part.strip(" .,;:")
         if reason := REASON.match(part):
-            yield from split_statements(reason["reason"])
+            yield from split_statements(reason["reason"], outputs)
             part = reason["rest"]
         while True:
             shorter = OPEN.sub("", part).strip(" .,;:")
             shorter = TAIL.sub("", SATISFY.sub("", shorter, count=1))
-            if match := GOAL.match(shorter):
+            match = GOAL.match(shorter)
+            if match and not _is_other(match["value"], outputs):
                 shorter = match["rest"].strip(" .,;:")
                 if re.match(r"(?:we|the|then|this)\b", shorter) is None and "`" not in shorter:
                     shorter = ""
@@ -219,6 +250,16 @@ def split_statements(text: str) -> Iterator[str]:
             part = shorter
         if part:
             yield part
+
+
+def _is_other(text: str, outputs: tuple[str, ...]) -> bool:
+    """Tells whether a value is none of the outputs given."""
+    told = literal_of(text)
+    return (
+        bool(outputs)
+        and told is not None
+        and all(compare(told, one) == CONTRADICTED for one in outputs)
+    )
 
 
 def _split_outside_code(text: str) -> list[str]:
