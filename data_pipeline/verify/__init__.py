@@ -31,8 +31,9 @@ checkable; it is never contradicted for that.
   contradict what a step says that the run does nowhere; `told_names` notes variables, denials and
   labels of a step that its claims leave out;
   `doubts` notes what keeps a line from being confirmed: words that nothing bears out
-  (`word_evidence`), values that its place does not have (`locality`); `moments` finds values told
-  of another moment than theirs;
+  (`word_evidence`, `told_calls`), values that its place does not have (`locality`); `moments` finds
+  values told of another moment than theirs, `elsewhere` what else a contradicted claim may mean
+  where nothing says of which call, block or moment it is;
   `pools` holds what a run computes, `evaluation` evaluates code safely, `values` compares; `prose`
   puts it all together
 - `backward`: lines that reason from the output to an input

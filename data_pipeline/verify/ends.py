@@ -2,8 +2,10 @@
 
 import ast
 import builtins
+import re
 
 from data_pipeline.pyx.prompts import FIRST_LABEL
+from data_pipeline.source.literals import value_or_none
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.answer import outcome
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
@@ -163,11 +165,17 @@ class EndVerdicts:
             return (CONTRADICTED if run.trace.raised else CONFIRMED), truth
         if here is not None:
             local = self._raised_by(here)
-            if any(_is_a(raised, worded.value) for raised in local):
+            if any(_is_a(raised, worded.value) for raised in local) and not _argument_of(worded):
                 return CONFIRMED, worded.value
-            if local:
+            if local and not any(_is_a(raised, worded.value) for raised in local):
                 return CONTRADICTED, ", ".join(sorted(local))
         if any(_is_a(raised, worded.value) for raised in types):
+            told = _argument_of(worded)
+            messages = {e.raised.message for e in run.events if e.kind == "exception" and e.raised}
+            if told is not None and not messages & {str(told), repr(told)}:
+                return CONTRADICTED, "; ".join(sorted(messages))[:200]
+            if here is None and len(types) > 1:
+                return NOT_CHECKABLE, truth  # which of them is meant, nothing says
             return CONFIRMED, truth
         return (CONTRADICTED if not run.trace.truncated else NOT_CHECKABLE), truth
 
@@ -205,6 +213,13 @@ class EndVerdicts:
         if later or first in ("try:", "def ", "with") or self.run.trace.truncated:
             return NOT_CHECKABLE, truth
         return CONTRADICTED, truth
+
+
+def _argument_of(worded: WordedClaim) -> object | None:
+    """Returns the argument of "KeyError('b')" as told; None for none, several, or no literal."""
+    told = re.search(rf"\b{re.escape(worded.value)}\(([^()]+)\)", worded.text)
+    value = value_or_none(told[1]) if told else None
+    return None if isinstance(value, tuple) else value
 
 
 def _is_a(raised: str, named: str) -> bool:

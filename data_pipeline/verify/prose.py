@@ -20,6 +20,7 @@ from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, 
 from data_pipeline.verify.descriptions import read_description
 from data_pipeline.verify.doubts import Doubts
 from data_pipeline.verify.elements import Element
+from data_pipeline.verify.elsewhere import Elsewhere
 from data_pipeline.verify.instances import Instances
 from data_pipeline.verify.judging import ClaimJudge
 from data_pipeline.verify.labels import count_claim, entry_claim, label_claim
@@ -67,6 +68,8 @@ _WITNESS = re.compile(r"\bas with\b|\bholds with\b|\bloop over\b|\b(?:has to|mus
 _NUMERAL = re.compile(r"\b(?:iteration|turn|pass)\W{0,3}(?:number |no\. )?\W?\d", re.I)
 _NEEDED = re.compile(r"\b(?:must|has to|have to|needs? to|should|only if)\b", re.I)
 _LABEL = re.compile(r"\bL\d+\b")
+_WHICH = re.compile(r"\d|['\"]|\b(?:once|twice|first|last|again|only)\b", re.I)
+_END = re.compile(r"\b(?:at|in) the (?:very )?end\b|\b(?:last|final) value of\b", re.I)
 _NOW = re.compile(r"[Nn]ow\b")
 _PLACED = re.compile(r"conclusion|execution|reverse")
 
@@ -118,6 +121,11 @@ def told_calls(run: Replay, monologue: str) -> list[str]:
     return list(calls | dict.fromkeys(rule_calls(run, lines)))
 
 
+def _tells_which(plain: str, told: str) -> bool:
+    """Whether a sentence says of what an exception comes, or how often: "for '0', … is raised"."""
+    return _WHICH.search(plain.replace("`", "").replace(told, " ")) is not None
+
+
 class _MonologueJudge:
     """Judges the sentences of one monologue, in order."""
 
@@ -135,6 +143,7 @@ class _MonologueJudge:
         self.run, self.judge = run, judge
         self.times = TimeVerdicts(run, judge.values)
         self.moments = Moments(run, judge.values)
+        self.elsewhere = Elsewhere(run, self.times)
         self.doubts = Doubts(run, judge.values.pools)
         self.story = Story(run, judge, self.times, sentences)
         self.told_code = ToldCode(run, judge)
@@ -280,6 +289,8 @@ class _MonologueJudge:
         elsewhere = self.judge.comprehensions.misplaced(sentence.element, sentence.plain)
         for worded in sentence.reading.claims:
             verdict, truth = self._verdict(worded, sentence, here, place, missing)
+            if verdict == CONTRADICTED and self.elsewhere.may_be_meant(worded, sentence, place):
+                verdict = NOT_CHECKABLE
             self._add(sentence, worded, verdict, truth)
             sentence = self._next_element(sentence, worded)
             if place.window is not None and worded.when == "any":
@@ -375,7 +386,9 @@ class _MonologueJudge:
             verdict, truth = NOT_CHECKABLE, None  # read as what it denies
         if worded.kind == "raise" and verdict == CONFIRMED and not sentence.own:
             caught = worded.value and self.run.trace.raised is None
-            if caught and says_the_call_raises(sentence.plain):
+            if caught and (
+                says_the_call_raises(sentence.plain) or _tells_which(sentence.plain, worded.text)
+            ):
                 verdict = NOT_CHECKABLE  # a line raises it, and it is caught: the call returns
         claim = Claim(sentence.number, claim_kind(worded), worded.text[:500], verdict, truth)
         self.result.append(claim)
@@ -433,7 +446,8 @@ class _MonologueJudge:
             told = self.judge.comprehensions.judge(worded, sentence.element, line)
             if told is not None:
                 return told
-        if verdict == CONFIRMED and worded.kind == "value" and place == Place(None, False):
+        loose = place == Place(None, False) or (not sentence.own and _END.search(worded.text))
+        if verdict == CONFIRMED and worded.kind == "value" and loose:
             verdict = self._at_the_end(worded, sentence)
         verdict, truth = self._timed(worded, sentence, place, (verdict, truth))
         if verdict == CONFIRMED and (other := self.moments.denied(worded, sentence, place)):
@@ -492,7 +506,8 @@ class _MonologueJudge:
     def _at_the_end(self, worded: WordedClaim, sentence: Sentence) -> str:
         """Confirms a value told in the conclusion only if the run ends with it."""
         name = worded.subject or ""
-        if not sentence.section.startswith("conclusion") or name not in self.run.names:
+        told = sentence.section.startswith("conclusion") or _END.search(worded.text)
+        if not told or name not in self.run.names:
             return CONFIRMED
         texts = [text for text in self.run.history(0, name)[1] if text is not None]
         ends = not texts or compare(worded.value, texts[-1]) == CONFIRMED

@@ -41,8 +41,9 @@ _RELATIONS = re.compile(
     r"greater|less|larger|smaller|bigger|shorter|longer|higher|lower|more|fewer"
 )
 _SUM = re.compile(
-    rf"(?<![\w.)\]*/+-])(?<![\w)\]] [+*/%-] )(?P<l>{_NUMBER}(?: ?(?:[+*/%-]|//|\*\*) ?{_NUMBER})+)"
-    rf" ?= ?(?P<r>{_NUMBER})(?!\w|\.\d| ?[+*/%-])"
+    rf"(?<![\w.)\]*/+-])(?<![\w)\]] [+*/%-] )"
+    rf"(?P<l>{_NUMBER}(?: ?(?:[+*/%&|^-]|//|\*\*|<<|>>) ?{_NUMBER})+)"
+    rf" ?= ?(?P<r>{_NUMBER})(?!\w|\.\d| ?[+*/%&|^-])"
 )
 _WORKED_OUT = re.compile(
     r"`(?P<l>[^`]+)`,? ?\(?(?:which |that |and (?:it )?|this |so it |it )?(?:then |again |now )?"

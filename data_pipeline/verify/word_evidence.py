@@ -16,6 +16,7 @@ from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.layout import variable_names
 from data_pipeline.verify.masking import Atom, mask_code
 from data_pipeline.verify.pools import Pools
+from data_pipeline.verify.told_calls import calls_not_made
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "list": (list,), "array": (list, tuple), "tuple": (tuple,), "dictionary": (dict,),
@@ -122,6 +123,7 @@ class WordEvidence:
             if found := pattern.search(text):
                 yield found[0], None
         yield from self._end_of(text, atoms)
+        yield from ((code, None) for code in calls_not_made(self.run, text, atoms))
         for word, proven in _WORDS:
             borne_out = any(word.search(name) for call, name in _CALLS if call in truths)
             if (found := word.search(text)) and not borne_out and not proven(self._code):
