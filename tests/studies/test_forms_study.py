@@ -71,7 +71,7 @@ def read_rows(path) -> list[dict]:
             "train.early_stopping: not in a study",
         ),
         ({"train.stop_after_step": 5}, "train.stop_after_step: not in a study"),
-        ({"model.num_heads": 3}, "but the model has 4 layers of 3 heads"),
+        ({"model.num_heads": 2}, "but the model has 4 layers of 2 heads"),
         ({"optimizer.warmup_steps": 450}, "optimizer.warmup_steps 450 must be below"),
     ],
 )
