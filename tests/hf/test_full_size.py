@@ -31,8 +31,11 @@ def test_import_and_export_of_1_3b_hold_the_model_once(tmp_path):
     rows = json.loads(done.stdout.splitlines()[-1])
     parameters = 2 * 1_346_471_936
     assert rows["jax_import"]["bytes"] >= parameters
-    for phase in ("jax_import", "import_command", "jax_export"):
+    for phase in ("jax_import", "jax_export"):
         assert rows[phase]["peak"] <= parameters + GIBIBYTE, phase
+    # Orbax holds, beside the model, the arrays that it writes at a time: five imports took 3.57 to
+    # 3.87 GB in all. Twice the model would be 5.39 GB.
+    assert rows["import_command"]["peak"] <= parameters + 1.5 * GIBIBYTE
     # An export that starts from Orbax holds, beside the model, the array that is being restored.
     assert rows["export_command"]["peak"] <= parameters + 1.25 * GIBIBYTE
     assert rows["jax_export"]["identical"] and rows["export_command"]["identical"]
