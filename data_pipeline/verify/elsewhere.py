@@ -25,9 +25,7 @@ _OF_SIZE = re.compile(
     r"\bha(?:s|ve) (?:only |exactly |just )?\w+ "
     r"(?:entr(?:y|ies)|items?|elements?|keys?|values?|pairs?|characters?|rows?|members?)\b", re.I,
 )  # fmt: skip
-_TOLD_TOGETHER = re.compile(
-    r"(?:\band|,) `?{name}`? (?:are|were|become)\b|\btakes? (?:on |up )?the values\b"
-)
+_TAKES_VALUES = re.compile(r"\btakes? (?:on |up )?the values\b")
 _FIRST = re.compile(r"\binitial", re.I)
 _NUMBER = re.compile(r"(?<![\w.])\d{2,7}(?![\w.])")
 _MOST_MOMENTS = 2000
@@ -38,14 +36,9 @@ class Elsewhere:
 
     def __init__(self, run: Replay, times: TimeVerdicts):
         self.run, self._times = run, times
-        nodes = list(ast.walk(ast.parse(run.trace.program)))
-        self._attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
-        entry = run.events[0].function.rpartition(".")[2] if run.events else ""
-        self._others = {
-            node.name
-            for node in nodes
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name != entry
-        }
+        self._attributes = {node.attr for node in run.nodes if isinstance(node, ast.Attribute)}
+        called = run.events[0].function.rpartition(".")[2] if run.events else None
+        self._others = set(run.functions) - {called}
 
     def may_be_meant(self, worded: WordedClaim, sentence: Sentence, place: Place) -> bool:
         """Returns whether a contradicted claim may be true of something that was not read."""
@@ -64,12 +57,16 @@ class Elsewhere:
             return True
         if worded.kind != "value":
             return False
-        if re.search(_TOLD_TOGETHER.pattern.replace("{name}", re.escape(name)), plain):
-            return True
-        if name in self._attributes:
+        if name in self._attributes or self._is_one_of_several(name, plain):
             return True
         timed = sentence.turn is not None or place.window is not None or self._is_timed(plain)
         return not timed and self._held(name, worded.value)
+
+    @staticmethod
+    def _is_one_of_several(name: str, plain: str) -> bool:
+        """Whether a value is one of a list: "`x`, `y` and `z` are 1, 2 and 3"."""
+        together = rf"(?:\band|,) `?{re.escape(name)}`? (?:are|were|become)\b"
+        return re.search(together, plain) is not None or _TAKES_VALUES.search(plain) is not None
 
     def _is_timed(self, plain: str) -> bool:
         return self._times.names_time(plain) or _FIRST.search(plain) is not None

@@ -3,9 +3,7 @@
 A false one is never confirmed and a true one never contradicted; of those below, each is decided.
 """
 
-import itertools
 import json
-import sys
 
 import pytest
 
@@ -15,6 +13,7 @@ from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.backward.deduction import read_backward
 from data_pipeline.verify.backward.general import read_general
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
+from tests.support.plain_calls import outcomes_of
 
 PROGRAMS = {
     "clip": """\
@@ -97,33 +96,6 @@ def runs():
     return {name: Replay(trace_call(PROGRAMS[name], CALLS[name])) for name in PROGRAMS}
 
 
-def outcomes(name):
-    """Returns what plain Python says of other calls, which are ended after some thousand lines."""
-    space = {}
-    exec(PROGRAMS[name], space)
-
-    def run_call(call):
-        left = itertools.repeat(None, 5000)
-
-        def count(frame, kind, argument):
-            if next(left, count) is count:
-                raise TimeoutError
-            return count
-
-        before = sys.gettrace()
-        sys.settrace(count)
-        try:
-            return repr(eval(call, space))
-        except TimeoutError:
-            return "does not end"
-        except Exception as error:
-            return f"raises {type(error).__name__}: {error}"
-        finally:
-            sys.settrace(before)
-
-    return run_call
-
-
 def verdicts(reading):
     return set() if reading is None else {claim.verdict for claim in reading.claims}
 
@@ -131,9 +103,11 @@ def verdicts(reading):
 def read(runs, name, line, goal=None):
     run = runs[name]
     goal = goal or run.trace.result or "''"
-    general = verdicts(read_general(run, line, goal, outcomes(name)))
+    general = verdicts(read_general(run, line, goal, outcomes_of(PROGRAMS[name])))
     return general or verdicts(
-        read_backward(run, "reverse deduction", line, run_call=outcomes(name), goal=goal)
+        read_backward(
+            run, "reverse deduction", line, run_call=outcomes_of(PROGRAMS[name]), goal=goal
+        )
     )
 
 

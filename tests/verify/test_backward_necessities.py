@@ -12,6 +12,7 @@ from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.backward.deduction import read_backward
 from data_pipeline.verify.backward.general import read_general
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
+from tests.support.plain_calls import outcomes_of
 
 PROGRAMS = {
     "ends": "def ends(text, tail):\n    return text.endswith(tail)\n",
@@ -52,31 +53,19 @@ def runs():
     return {name: Replay(trace_call(PROGRAMS[name], CALLS[name])) for name in PROGRAMS}
 
 
-def outcomes(name):
-    """Returns what plain Python says of other calls."""
-    space = {}
-    exec(PROGRAMS[name], space)
-
-    def run_call(call):
-        try:
-            return repr(eval(call, space))
-        except Exception as error:
-            return f"raises {type(error).__name__}: {error}"
-
-    return run_call
-
-
 def deduced(runs, name, line, goal=None):
     """Returns the verdicts on a line of the deduction, None among them for what is unread."""
     run = runs[name]
     goal = goal or run.trace.result
-    told = read_backward(run, "reverse deduction", line, run_call=outcomes(name), goal=goal)
+    told = read_backward(
+        run, "reverse deduction", line, run_call=outcomes_of(PROGRAMS[name]), goal=goal
+    )
     return {claim.verdict for claim in told.claims} | ({None} if told.unread else set())
 
 
 def general(runs, name, line):
     run = runs[name]
-    told = read_general(run, line, run.trace.result, outcomes(name))
+    told = read_general(run, line, run.trace.result, outcomes_of(PROGRAMS[name]))
     return {claim.verdict for claim in told.claims} if told else set()
 
 
@@ -126,7 +115,9 @@ def test_what_an_input_must_have(runs, name, line, right, wrong):
 )  # fmt: skip
 def test_an_answer_that_misses_the_output_does_not_hide_what_is_needed(line, verdict):
     run = Replay(trace_call(PROGRAMS["ends"], "ends('hello', 'o')"))
-    told = read_backward(run, "reverse deduction", line, run_call=outcomes("ends"), goal="False")
+    told = read_backward(
+        run, "reverse deduction", line, run_call=outcomes_of(PROGRAMS["ends"]), goal="False"
+    )
     found = {claim.verdict for claim in told.claims} | ({None} if told.unread else set())
     assert found <= verdict | {None} and (found == verdict or CONFIRMED not in found)
     assert found == verdict or verdict == {None}
@@ -211,7 +202,7 @@ def test_what_the_function_does_not_need_is_no_constraint(runs, name, line):
 def test_a_constraint_that_an_input_with_the_output_breaks_is_contradicted(runs, name, line):
     run = {"cut": "cut('abc', 0, 2)", "half": "half('ab|')"}[name]
     run = Replay(trace_call(PROGRAMS[name], run))
-    told = read_general(run, line, run.trace.result, outcomes(name))
+    told = read_general(run, line, run.trace.result, outcomes_of(PROGRAMS[name]))
     assert told is not None and {claim.verdict for claim in told.claims} == {CONTRADICTED}
 
 

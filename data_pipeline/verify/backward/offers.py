@@ -31,9 +31,8 @@ _AIM = (
 )
 _OFFER = re.compile(
     rf"{_AIM}(?:(?:we|one|you) (?:can|could|need to|need|should|must|have to|may) (?:also )?"
-    r"(?:(?:use|choose|construct|create|take|provide|consider|select|find|ensure|pick|have|make"
-    r" sure"
-    rf")\b(?: that)? )?|the input should be )(?P<what>.+)"
+    r"(?:(?:use|choose|construct|create|take|provide|consider|select|find|ensure|pick|have"
+    r"|make sure)\b(?: that)? )?|the input should be )(?P<what>.+)"
 )
 _JOINT = re.compile(
     r",? and (?:also )?(?:ensure|make sure)(?: that)? |,? and (?=(?:an?|any) )|,? such that "

@@ -39,8 +39,7 @@ _OCCURRENCE = re.compile(
 )
 _ALL_BUT = re.compile(
     rf"all (?:the )?(?:elements|items|characters) (?:from|of|in) (?P<of>.+?) except (?:for )?the"
-    rf" first"
-    rf" occurrence of (?P<x>{ATOM})"
+    rf" first occurrence of (?P<x>{ATOM})"
 )
 _LENGTHS: dict[str, Callable[[int, int], bool]] = {
     "at least as long as": lambda a, b: a >= b, "no shorter than": lambda a, b: a >= b,
@@ -51,9 +50,8 @@ _LENGTHS: dict[str, Callable[[int, int], bool]] = {
 _LONG = re.compile(rf"(?P<how>{'|'.join(_LENGTHS)}) (?P<what>.+)")
 _CASED = re.compile(rf"(?:an? |the )?(?P<how>lowercase|uppercase)(?: letter)? (?P<x>{ATOM})")
 _VALID_INDEX = re.compile(
-    r"(?:an? )?(?:valid (?:index|position)|valid|(?=within))(?: value)? ?(?:for|in|of|within)(?:"
-    r" the"
-    r" bounds of)? (?P<of>.+?)(?:'s length)?"
+    r"(?:an? )?(?:valid (?:index|position)|valid|(?=within))(?: value)? ?(?:for|in|of|within)"
+    r"(?: the bounds of)? (?P<of>.+?)(?:'s length)?"
 )
 _MEMBER = re.compile(
     r"(?:one|any) of the (?:elements|items|characters|values|numbers|words|strings|letters)"
