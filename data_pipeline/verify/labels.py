@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Mapping
 
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim
@@ -40,6 +41,23 @@ _HARMLESS = re.compile(  # of a line that never runs
     re.I,
 )
 _SILENT = (ast.FunctionDef, ast.ClassDef, ast.Try, ast.With, ast.Global, ast.Nonlocal)
+
+
+def is_elsewhere(turns: Mapping[int, int], sentence: Sentence, here: Occurrence) -> bool:
+    """Returns whether an execution is in none of the turns in which a sentence is told.
+
+    turns: header -> turn, those that hold for the sentence. A loop's test may be told with the turn
+      that it ends, and where the loop makes no turn.
+    """
+    for header, turn in turns.items():
+        real = here.turns.get(header)
+        if real is None or header == sentence.turn:
+            continue
+        wanted = here.totals[header][0] if turn == -1 else turn
+        at_test = here.event.line == header and real in (0, wanted + 1)
+        if real != wanted and not at_test:
+            return True
+    return False
 
 
 def entry_claim(run: Replay, sentence: Sentence, here: Occurrence | None) -> Claim | None:
@@ -91,6 +109,10 @@ def label_claim(
     hedged = is_hypothetical(sentence.text) or _NEGATED.search(sentence.text) is not None
     if runs and too_often and not hedged and not run.trace.truncated:
         return Claim(number, "flow", RUNS, CONTRADICTED, f"it runs {len(runs)} times only")
+    if runs and not hedged and all(is_elsewhere(sentence.inside, sentence, o) for o in runs):
+        turn = sentence.inside[max(sentence.inside)]
+        truth = f"the line does not run in iteration {turn}"
+        return Claim(number, "flow", RUNS, CONTRADICTED, truth)
     if runs:
         truth = "it runs, but not after these steps"
         return Claim(number, "flow", RUNS, NOT_CHECKABLE, truth)

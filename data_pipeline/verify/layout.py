@@ -21,7 +21,11 @@ _NUMBERING = re.compile(
     r"^\s*(?:#+\s*|[-*•]\s*|(?:\d+|⟦(?P<n>\d+)⟧)[.)](?=\W*[\w⟦])\s*|Step ⟦\d+⟧:?\s*)*\**"
 )
 _LIST_NUMBER = re.compile(r"^(\s*(?:[-*•]\s*)?)(\d+)([.)]\s)")
-_IT_RETURNS = re.compile(r"[Ii]t (?:returns|gives|evaluates to|comes to)\b")
+_IT_RETURNS = re.compile(
+    r"(?:(?:here|now|this time|in this case),? )?(?:it|this)(?: time| call)? (?:now )?"
+    r"(?=(?:returns|gives|evaluates to|comes to)\b)",
+    re.I,
+)
 _LEFT_OUT = re.compile(
     r"\b(?:remaining|left out|omitted|and so on|"
     r"continues(?! with\b[^⟦]*⟦\d+⟧\W*$)|similarly|likewise|repeats|the same way|"
@@ -63,6 +67,7 @@ class Sentence:
     section: title of the section, lower case
     opens:   whether it is the first sentence of its label
     element: the element of a comprehension that its line, or the one above, may be about
+    inside:  as `around`, of those headings alone under which its line is indented
     """
 
     number: int
@@ -76,6 +81,7 @@ class Sentence:
     section: str
     opens: bool
     element: Element | None = None
+    inside: dict[int, int] = dataclasses.field(default_factory=dict)
 
     @property
     def is_general(self) -> bool:
@@ -263,6 +269,7 @@ class _LayoutReader:
                     self.section,
                     opens,
                     self.element[1] if self.element else None,
+                    self.tracker.around(line.indent),
                 )
             )
             opens = False
@@ -303,14 +310,14 @@ def _code(atom: Atom) -> str:
 
 def _insert_call(sentence: str, before: str, atoms: list[Atom]) -> str:
     """Inserts the call of the sentence before into "it returns 3", if it mentions only one."""
-    if _IT_RETURNS.match(sentence):
+    if pointing := _IT_RETURNS.match(sentence):
         calls = [
             number
             for number in map(int, re.findall(r"⟦(\d+)⟧", before))
             if not atoms[number].literal and atoms[number].text.endswith(")")
         ]
         if len(calls) == 1:
-            return f"⟦{calls[0]}⟧{sentence[2:]}"
+            return f"⟦{calls[0]}⟧ {sentence[pointing.end() :]}"
     return sentence
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 from data_pipeline.verify.judging import ClaimJudge
+from data_pipeline.verify.labels import is_elsewhere
 from data_pipeline.verify.layout import Sentence
 from data_pipeline.verify.places import Place
 
@@ -126,7 +127,7 @@ class _Aligner:
                 for position, score, known in states:
                     if here.at <= position < here.end and score > before:
                         before, number = score, known
-            if before < -1e17:
+            if before < -1e17 or any(is_elsewhere(one.inside, one, here) for one in group):
                 continue
             self.trail.append((here, number))
             following.append((here.at, before + self._score(group, here), len(self.trail) - 1))
@@ -155,13 +156,10 @@ class _Aligner:
 
         The penalty exceeds that of any skip and is below that of leaving the line unplaced.
         """
-        score, against, astray = 0.0, 0, 0
+        score, against, astray = 0.0, 0, False
         place = Place(here, True)
         for sentence in group:
-            for header, turn in sentence.around.items():
-                real = here.turns.get(header)
-                wanted = here.totals[header][0] if turn == -1 and real is not None else turn
-                astray += header != sentence.turn and real is not None and real != wanted
+            astray = astray or is_elsewhere(sentence.around, sentence, here)
             for worded in sentence.reading.claims:
                 if worded.kind in _SCORED:
                     verdict = self.judge.judge(worded, place)[0]

@@ -70,6 +70,7 @@ _NEEDED = re.compile(r"\b(?:must|has to|have to|needs? to|should|only if)\b", re
 _LABEL = re.compile(r"\bL\d+\b")
 _WHICH = re.compile(r"\d|['\"]|\b(?:once|twice|first|last|again|only)\b", re.I)
 _END = re.compile(r"\b(?:at|in) the (?:very )?end\b|\b(?:last|final) value of\b", re.I)
+_NOT_ALL = re.compile(r"\bnot (?:both|all|each|every)\b", re.I)
 _NOW = re.compile(r"[Nn]ow\b")
 _PLACED = re.compile(r"conclusion|execution|reverse")
 
@@ -439,7 +440,8 @@ class _MonologueJudge:
         if sentence.own and here is None and sentence.label is not None and worded.kind != "turns":
             return self._not_run(worded, sentence)
         verdict, truth = self.judge.judge(worded, place)
-        if not sentence.is_general and (counted := self.told_tests.counted(worded, place)):
+        asks = not sentence.is_general and not _NOT_ALL.search(sentence.plain)
+        if asks and (counted := self.told_tests.counted(worded, place)):
             return counted
         if sentence.element is not None and (verdict != CONFIRMED or worded.kind == "outcome"):
             line = here.event.line if here is not None and sentence.own else None

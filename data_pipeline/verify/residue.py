@@ -4,10 +4,12 @@ A reason, a "not caught", an index, "as a string", a list of values can be false
 the sentence is true. What no claim holds is unread: such a sentence is confirmed only in part.
 """
 
+import ast
 import re
 from collections.abc import Iterator, Sequence
 
 from data_pipeline.tracing.replay import Replay
+from data_pipeline.verify.asides import parse_code
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim, unread_claim
 from data_pipeline.verify.code_verdicts import CodeVerdicts
 from data_pipeline.verify.evaluation import Unknown, evaluate
@@ -52,6 +54,18 @@ _WORKED_OUT = re.compile(
     r":? `(?P<r>[^`]+)`",
     re.I,
 )
+_TRUTH = re.compile(
+    r"`(?P<t>[^`]+)`(?P<w>[^`]{0,60}?\b(?:is|evaluates to|evaluated to|returns|becomes|holds as)"
+    r"(?: (?:indeed|also|still|always|therefore|clearly))? (?P<no>not )?)"
+    r"`?(?P<b>True|False|met|satisfied)\b`?",
+    re.I,
+)
+_NOT_SAID = re.compile(
+    r"\b(?:or|(?:and|but)(?! (?:this|that|it)\b)|else|than|to be|would|should|could|might|may)\b",
+    re.I,
+)
+_ASKED = re.compile(r"\b(?:if|whether|when|unless|while|until|once|not)\s*\W{0,2}$|"
+                    r"\b(?:if|unless|when|otherwise)\b(?=[^.;]*$)", re.I)  # fmt: skip
 _QUOTED = re.compile(r"`[^`]*`|'[^']*'|\"[^\"]*\"")
 _DENIES = re.compile(
     r"\b(?:is|are|was|were|does|do|did|will|would|has|have|had|can|could|should) ?"
@@ -128,9 +142,33 @@ def false_sums(plain: str) -> Iterator[tuple[str, str]]:
 def false_arithmetic(line: str, plain: str) -> Iterator[tuple[str, str]]:
     """Yields what a sentence of a line works out wrongly from values alone, with its truth."""
     yield from false_sums(plain)
+    yield from false_truths(line, plain)
     for code, text, truth in false_results(line):
         if code in plain:
             yield text, truth
+
+
+def false_truths(line: str, plain: str) -> Iterator[tuple[str, str]]:
+    """Yields (text, truth) where a test of plain values is said to come to what it does not.
+
+    Example: "`4 * 2 > 9`. This condition is `True`". The sentence that says so is `plain`.
+    """
+    for found in _TRUTH.finditer(line):
+        told = found["b"].lower() in ("true", "met", "satisfied")
+        between = found["w"].removesuffix(found["no"] or "")
+        if between.strip(" *.,;:") not in plain.replace("*", "") or _NOT_SAID.search(between):
+            continue
+        if not re.search(r"[.;:,]|\bthis\b", between) and _ASKED.search(line[: found.start()]):
+            continue  # "if `1 > 3` is True"
+        node = parse_code(found["t"])
+        if not isinstance(node, ast.Compare | ast.BoolOp) or _ASKED.search(between):
+            continue
+        try:
+            real = evaluate(found["t"], None)
+        except (Unknown, ValueError, RecursionError):
+            continue
+        if isinstance(real, bool) and real != (told != bool(found["no"])):
+            yield found[0], f"{found['t']} is {real}"
 
 
 def false_results(line: str) -> Iterator[tuple[str, str, str]]:

@@ -2,12 +2,16 @@
 
 import ast
 import dataclasses
+import functools
 import re
 from collections.abc import Iterator
 
+from data_pipeline.pyx.prompts import FIRST_LABEL
 from data_pipeline.tracing.replay import Occurrence, Replay
+from data_pipeline.verify.actions import Action, list_actions
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim
 from data_pipeline.verify.code_verdicts import CodeVerdicts
+from data_pipeline.verify.lexicon import lemma_of
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.value_verdicts import Verdict
 
@@ -19,7 +23,8 @@ _ELSE = re.compile(
 )
 _LOOP = re.compile(rf"{_WE}(?:then )?enters? (?:the|a|this) `?(?P<k>for|while)`? loop\W*", re.I)
 _NOT_RUN = re.compile(
-    rf"{_WE}(?:the )?`?(?P<c>\w+)(?:\(\))?`? (?:method|function|statement|call) (?:is|was) "
+    rf"{_WE}(?:the )?(?:`?(?P<c>\w+)(?:\(\))?`? (?:method|function|statement|call)|"
+    r"`?(?P<k>[\w.]+\([^`]*\))`?) (?:is|was) "
     r"(?:therefore |thus )?not (?:executed|called|reached|invoked|run)\W*",
     re.I,
 )
@@ -27,6 +32,12 @@ _HANDLER = re.compile(
     rf"{_WE}(?:the )?`?except(?: (?P<e>\w+))?:?`? (?:block|clause|handler|branch) (?:is|gets) "
     r"(?:then |thus )?(?:triggered|executed|entered|reached|run)\b.*", re.I | re.S
 )  # fmt: skip
+_NOT_DONE = re.compile(
+    rf"{_WE}(?:(?:the|this|that|it|no) )?(?:[\w-]+ )??(?:\w+|`[^`]+`|'[^']*'|\"[^\"]*\") "
+    r"(?:is|are|was|were) (?:therefore |thus |also |still )?not (?P<v>[a-z]+ed)"
+    r"(?: (?:from|to|in|into) [^,;]*)?\W*",
+    re.I,
+)
 _KINDS = {"for": ast.For, "while": ast.While}
 
 
@@ -51,10 +62,36 @@ class ToldFlow:
         if told := _LOOP.fullmatch(text):
             return self._loop(_KINDS[told["k"].lower()])
         if told := _NOT_RUN.fullmatch(text):
-            return self._not_run(told["c"], place)
+            return self._not_run(told["c"] or told["k"], place)
+        if told := _NOT_DONE.fullmatch(text):
+            return self._not_done(lemma_of(told["v"].lower()), place)
         if told := _HANDLER.fullmatch(text):
             return self._handler(told["e"])
         return None
+
+    @functools.cached_property
+    def _actions(self) -> list[Action]:
+        return list_actions(self.run.tree) if isinstance(self.run.tree, ast.Module) else []
+
+    def _not_done(self, verb: str | None, place: Place) -> Verdict | None:
+        """Contradicts "the character is not removed" where the one statement that does so runs."""
+        doing = {id(one.statement): one.statement for one in self._actions if verb in one.verbs}
+        if len(doing) != 1:
+            return None
+        (statement,) = doing.values()
+        here = place.occurrence
+        ran: Occurrence | None = None
+        if here is not None and place.sure:
+            ran = here if self.run.statement_of(here.event) is statement else None
+        elif place.window is not None:
+            first, last = place.window
+            runs = self.run.by_line.get(statement.lineno, ())
+            ran = next((one for one in runs if first <= one.at <= last), None)
+            if ran is None and not self.run.trace.truncated:
+                return CONFIRMED, f"[L{statement.lineno + FIRST_LABEL - 1}] does not run"
+        if ran is None:
+            return None
+        return CONTRADICTED, f"[L{ran.event.line + FIRST_LABEL - 1}] runs"
 
     def _else(self, place: Place) -> Verdict | None:
         """Judges "proceeds to the `else` block": of the turn's tests, or the one before a line."""
@@ -120,6 +157,8 @@ class ToldFlow:
             return None
         if not ran:
             return CONFIRMED, "it does not run"
+        if place.sure and place.occurrence is not None and place.occurrence.event.line in lines:
+            return CONTRADICTED, "it runs"
         if place.window is None or place.sure:
             return None
         first, last = place.window

@@ -6,6 +6,7 @@ to 'e'": which test is meant is known where the turn, or the line, decides one s
 
 import ast
 import dataclasses
+import functools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -89,9 +90,11 @@ class ToldTests:
         if worded.kind != "branch" or worded.subject is not None:
             return None
         tests = [here for here in self._before(place) if self._is_if(here)]
+        if not tests and not place.sure and place.window is None:
+            tests = self._only
         claimed = worded.value == "True"
         if worded.when == "all":
-            return self._all(tests, claimed)
+            return self._all(tests, claimed, place)
         nth = _NTH.search(worded.text)
         if nth is None:
             return None
@@ -116,7 +119,7 @@ class ToldTests:
         frame, at = here.event.frame, here.at - 1
         return [self.values.text_at(f"not not ({code})", frame, at) for code in codes]
 
-    def _all(self, tests: list[Occurrence], claimed: bool) -> Verdict:
+    def _all(self, tests: list[Occurrence], claimed: bool, place: Place) -> Verdict:
         """Judges whether all tests, and all parts that "and" or "or" joins, have one outcome."""
         outcomes = [self._part_outcomes(here) for here in tests]
         found = {part for parts in outcomes for part in parts} | {
@@ -128,8 +131,29 @@ class ToldTests:
             here for here, parts in zip(tests, outcomes, strict=True)
             if not parts and here.event.branch != claimed
         ]  # fmt: skip
-        sure = others and len(tests) > claimed  # one that holds refutes "neither"
+        sure = bool(others) and len(tests) > claimed  # one that holds refutes "neither"
+        meant = place.sure or place.window is not None or tests is self._only
+        sure = sure or (meant and self._joined(tests) == (not claimed))
         return (CONTRADICTED if sure else NOT_CHECKABLE), f"a condition is {not claimed}"
+
+    def _joined(self, tests: list[Occurrence]) -> bool | None:
+        """Returns the outcome of the one test whose parts are meant, if it denies them together.
+
+        A false `a and b` denies "both conditions hold", a true `a or b` denies "neither holds".
+        """
+        if len(tests) != 1:
+            return None
+        test = getattr(self.run.statement_of(tests[0].event), "test", None)
+        outcome = tests[0].event.branch
+        if not isinstance(test, ast.BoolOp) or outcome is None:
+            return None
+        return outcome if isinstance(test.op, ast.Or) == outcome else None
+
+    @functools.cached_property
+    def _only(self) -> list[Occurrence]:
+        """Returns the test of a run that decides only one."""
+        tests = [here for here in self.run.occurrences if self._is_if(here)]
+        return tests if len(tests) == 1 else []
 
     def _is_if(self, here: Occurrence) -> bool:
         return isinstance(self.run.statement_of(here.event), ast.If)

@@ -89,9 +89,10 @@ class TurnTracker:
         self.stack.clear()
         self.sibling.clear()
 
-    def around(self) -> dict[int, int]:
-        """Returns header -> turn of the headings that hold now."""
-        return {item.heading.header: item.heading.turn for item in self.stack}
+    def around(self, indent: int | None = None) -> dict[int, int]:
+        """Returns header -> turn of the headings that hold now, or of those indented less."""
+        held = [item for item in self.stack if indent is None or item.indent < indent]
+        return {item.heading.header: item.heading.turn for item in held}
 
     def enter_line(self, indent: int, heads: bool) -> None:
         """Closes the headings that do not hold for a line with this indent."""
@@ -124,13 +125,16 @@ class TurnTracker:
         header = bound[0] if bound else self._loop_for(indent, text, label, cites)
         if header is None:
             return None
-        self.stack = [
+        outer = [
             item
             for item in self.stack
             if header in self._body(item.heading.header) and item.indent <= indent
         ]
+        own = [item for item in self.stack if item.heading.header == header]
+        self.stack = outer + own  # "the character 'a'" means the turn that is told, if it has it
         numerals = [atoms[int(found[1])].text for found in _NUMERAL.finditer(text)]
         turn = self._turn(header, number, bound, any(map(str.isdigit, numerals)))
+        self.stack = outer
         if turn is None:
             return None
         heading = TurnHeading(header, turn, bound[2] if bound else "")

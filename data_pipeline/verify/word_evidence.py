@@ -41,6 +41,12 @@ _BEFORE = re.compile(
     r"(?=\W*$|[.,;]| (?:and|is|to|with)\b)",
     re.I,
 )
+_PART_OF = re.compile(
+    r"\b(?:length|size|number|count|sum|total|maximum|minimum|element|item|character|index|key|"
+    r"value|end|start|half|part|rest|type|product|average|position)s?(?: [\w-]+)?"
+    r" (?:of|in|from) (?:the |this |that |a )?(?:\w+ )?$",
+    re.I,
+)
 _RETURNED = re.compile(
     r"\breturn(?:s|ed|ing)? (?:the |an? )?(?:\w+ )??(?P<t>list|tuple|dictionary|dict|string)"
     r"(?=,? |\W*$)(?! (?:representation|form))", re.I
@@ -97,6 +103,9 @@ _END_OF = re.compile(
     r"⟦(?P<v>\d+)⟧,? (?:which is )?the (?P<e>first|last) (?:element|item|character|value|letter) "
     r"(?:of|in) (?:the )?(?:\w+ )?⟦(?P<x>\d+)⟧", re.I,
 )  # fmt: skip
+_SORTED = re.compile(
+    r"\bsorted (?:\w+ )?(?:is|are|becomes|gives|:)(?: now| then)? ⟦(?P<v>\d+)⟧", re.I
+)
 _PHRASES_AT_VALUE = re.compile(r"\b(?:at|to) (?:the )?(?:specified |given )?value ⟦", re.I)
 
 
@@ -123,6 +132,7 @@ class WordEvidence:
             if found := pattern.search(text):
                 yield found[0], None
         yield from self._end_of(text, atoms)
+        yield from self._sorted(text, atoms)
         yield from ((code, None) for code in calls_not_made(self.run, text, atoms))
         for word, proven in _WORDS:
             borne_out = any(word.search(name) for call, name in _CALLS if call in truths)
@@ -165,6 +175,18 @@ class WordEvidence:
             if parts and told not in parts:
                 yield _spell(found[0], atoms), None
 
+    def _sorted(self, text: str, atoms: list[Atom]) -> Iterator[tuple[str, str | None]]:
+        """Yields "the sorted list is [3, 1]" of what no order sorts that the program names."""
+        keyed = any(isinstance(node, ast.keyword) and node.arg == "key" for node in self.run.nodes)
+        for found in () if keyed else _SORTED.finditer(text):
+            told = _value(atoms[int(found["v"])].text)
+            try:
+                good = not isinstance(told, list) or sorted(told) in (told, told[::-1])
+            except TypeError:
+                good = True
+            if not good:
+                yield _spell(found[0], atoms), None
+
     # ---- types
 
     def _types(self, text: str, atoms: list[Atom]) -> Iterator[tuple[str, str | None]]:
@@ -172,6 +194,8 @@ class WordEvidence:
             for found in pattern.finditer(text):
                 groups = found.groupdict()
                 noun = (groups["t"] or groups.get("u") or "").lower()
+                if pattern is _BEHIND and _PART_OF.search(text[: found.start()]):
+                    continue  # "the length of the list is 4"
                 atom = atoms[int(groups["x"] or groups["y"])]
                 known = self._types_of(atom)
                 if known and not known & set(_TYPES[noun]):

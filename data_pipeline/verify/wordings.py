@@ -38,6 +38,17 @@ _TABLE: tuple[tuple[str, str], ...] = (
     (rf"\b(?:we|it) (?:gets?|haves?|has|obtains?|ends? up with|(?:is|are) left with) ({_ATOM}) as "
      r"(?:the|our|its) (?:final )?(?:result|output|answer|return value)\b",
      r"the function returns \1"),
+    (r"\b(?:proceeds|goes on|moves on|continues|is able|is allowed) to return\b", "returns"),
+    # ---- what something holds
+    (rf"\bthe (?:remaining|other) (?:items|elements|entries|pairs|key-value pairs|keys) (?:in|of) "
+     rf"((?:the |this )?(?:dictionary|dict)(?: {_ATOM})?) are (?:now )?(?={_ATOM}\W*$)",
+     r"\1 is now "),
+    (rf"\bthe sorted (?:items|elements|values|numbers|keys|characters|words|pairs|tuples) are "
+     rf"(?={_ATOM}\W*$)", "the sorted list is "),
+    (rf",? (?:which|that) (?:is|means)(?: from)? ({_ATOM}) (?:to|through) (?={_ATOM})",
+     r", from \1 to "),
+    (rf"((?:the \w+ )?{_ATOM}) (?:now |then |finally )?contains ((?:only |all |the |just )?"
+     rf"[a-z][a-z -]+): (?={_ATOM}\W*$)", r"\1 contains \2, and \1 is "),
     # ---- loops
     (rf"\b{_WHO} (?:then |therefore |thus |again )?(?:go(?:es)?|steps?|drops?|gets?|moves?|comes?) "
      r"(?:in|into|inside)(?: to)? (?:the|this) (while |for |inner |outer )?(?:loop|loop's body|"

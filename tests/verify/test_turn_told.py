@@ -1,0 +1,147 @@
+"""Steps that speak of a turn, a test or a call told just before them.
+
+Truth is worked out by hand from the programs; each false line is a true one changed in one place.
+"""
+
+import pytest
+
+from data_pipeline.tracing import trace_call
+from data_pipeline.verify import line_verdicts, verify_trace
+
+PICK = """\
+def f(xs, n):
+    i = len(xs) - 1
+    out = []
+    for k in range(1, len(xs)):
+        if xs[k] > n and k != 2:
+            out.append(xs[k])
+        else:
+            out.append(-xs[k])
+    return out
+"""  # f([4, 7, 1, 9], 3): k = 1 appends 7, k = 2 appends -1, k = 3 appends 9
+DRAIN = """\
+def f(d):
+    kept = []
+    while d:
+        key, value = d.popitem()
+        if value > 1:
+            kept.append(key)
+    return sorted(kept)
+"""  # popitem gives ('c', 5), ('b', 1), ('a', 2)
+RANGE = """\
+def f(num):
+    if 0 < num < 100 and num != 50:
+        return "Half"
+    return "None"
+"""  # f(150): the test is false
+SIEVE = """\
+def f(s):
+    ls = list(s)
+    for c in ls:
+        if not c.isupper():
+            ls.remove(c)
+    return "".join(ls)
+"""  # f('AbCde'): 'A' stays, 'b' goes, then the loop sees 'd', which goes; 'ACe'
+SAME = """\
+def f(text):
+    seen = 0
+    for c in text:
+        if c.isalpha() is False:
+            return seen
+        else:
+            seen += 1
+    return seen
+"""  # f('abab'): turns 2 and 4 take 'b'
+CALLS = {
+    PICK: "f([4, 7, 1, 9], 3)",
+    DRAIN: "f({'a': 2, 'b': 1, 'c': 5})",
+    RANGE: "f(150)",
+    SIEVE: "f('AbCde')",
+    SAME: "f('abab')",
+}
+FIRST, SECOND = "- **Iteration 1** (`k = 1`):\n  ", "- **Iteration 2** (`k = 2`):\n  "
+AT_A, AT_B = "- **Iteration 1**: `c = 'A'`\n  ", "- **Iteration 2**: `c = 'b'`\n  "
+ONCE, TWICE = "- **First Iteration**:\n  ", "- **Second Iteration**:\n  "
+
+
+def verdict(program: str, text: str) -> str:
+    """The verdict on the last line of a text."""
+    claims = verify_trace(trace_call(program, CALLS[program]), text)
+    return line_verdicts(claims).get(text.count("\n") + 1, "unchecked")
+
+
+@pytest.mark.parametrize(
+    ("program", "line"),
+    [
+        (PICK, SECOND + "- [L10]: `1` is appended to `out`."),  # that line runs in other turns
+        (PICK, FIRST + "- [L12]: `-7` is appended to `out`: `out = [7]`."),
+        (SIEVE, AT_A + "- **[L9]**: The character is removed."),
+        (SIEVE, AT_B + "- **[L9]**: The character is not removed."),
+        (SIEVE, AT_B + "- The character is not removed."),
+        (SIEVE, AT_B + "- [L9]: `ls.remove(c)` is not executed."),
+        (PICK, SECOND + "- Since both conditions are satisfied, `1` is appended."),
+        (RANGE, "4. Since both conditions are satisfied, the function goes on."),
+        (RANGE, '2. The function proceeds to return "Half".'),
+        (RANGE, "- Therefore the function goes on to return `'Half'`."),
+        (PICK, "- [L9]: It checks whether `xs[k] > n`, where `1 > 3`. This condition is `True`."),
+        (PICK, "- [L9]: It checks whether `4 * 2 > 9`. This is `True` for all elements of `xs`."),
+        (PICK, "- [L9]: Compare `7 > 3`, and this condition is not met."),
+        (PICK, "- **[L13]**: After all iterations, `out` contains only odd numbers: `[7, 9]`."),
+        (DRAIN, ONCE + "- `d.popitem()` is called. This time it returns `('a', 2)`."),
+        (DRAIN, TWICE + "- `d.popitem()` is called again. This returns `('c', 5)`."),
+        (DRAIN, ONCE + "- [L8]: A pair is popped. The remaining items in the dictionary are "
+                "`{'b': 1}`."),
+        (PICK, "- The loop starts with `k` ranging from `1` to `len(xs) - 1`, which is `1` to "
+               "`2`."),
+    ],
+)  # fmt: skip
+def test_what_the_turn_denies_is_contradicted(program, line):
+    assert verdict(program, line) == "contradicted"
+
+
+@pytest.mark.parametrize(
+    ("program", "line"),
+    [
+        (PICK, SECOND + "- [L12]: `-1` is appended to `out`."),
+        (PICK, FIRST + "- [L10]: `7` is appended to `out`: `out = [7]`."),
+        (SIEVE, AT_B + "- **[L9]**: The character is removed."),
+        (SIEVE, AT_A + "- The character is not removed."),
+        (RANGE, '2. The function proceeds to return "None".'),
+        (DRAIN, ONCE + "- `d.popitem()` is called. This time it returns `('c', 5)`."),
+        (PICK, "- [L6]: `i` is set to the last index of `xs`, which is `3` (the length of the list "
+               "is `4`, so the indices are `0` to `3`)."),
+        (PICK, "- The function enters the `for` loop at [L8]. The length of the list is 4, so the "
+               "loop will run for `k` values from `1` to `3`."),
+        (PICK, "- The loop starts with `k` ranging from `1` to `len(xs) - 1`, which is `1` to "
+               "`3`."),
+        (PICK, "- **[L13]**: After all iterations, `out` is `[7, -1, 9]`."),
+    ],
+)  # fmt: skip
+def test_what_the_turn_bears_out_is_confirmed(program, line):
+    assert verdict(program, line) == "confirmed"
+
+
+@pytest.mark.parametrize(
+    ("program", "line"),
+    [
+        (SIEVE, AT_A + "- **[L9]**: The character is not removed."),
+        (SIEVE, AT_A + "- **[L9]**: This line is skipped."),
+        (RANGE, "- Since not both conditions are satisfied, the function goes on."),
+        (PICK, "- If this condition, `1 > 3`, were to hold, the element would be appended."),
+        (PICK, "- [L9]: It checks whether `1 > 3` or `7 > 3`. One of them is `True`."),
+        (DRAIN, "- [L11]: The sorted items are `['a', 'c']`."),
+    ],
+)
+def test_true_lines_of_the_same_forms_are_not_contradicted(program, line):
+    assert verdict(program, line) != "contradicted"
+
+
+def test_a_line_about_the_turns_element_keeps_its_turn():
+    """'b' is taken twice: in the fourth turn "the character 'b'" is the fourth."""
+    text = (
+        "- Fourth Iteration (`c = 'b'`):\n"
+        "  - The character `'b'` is checked.\n"
+        "  - [L11]: `seen` becomes `{}`."
+    )
+    assert verdict(SAME, text.format(4)) == "confirmed"
+    assert verdict(SAME, text.format(2)) == "contradicted"
