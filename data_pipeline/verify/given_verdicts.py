@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import re
 
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.asides import parse_code
@@ -30,7 +31,8 @@ class GivenVerdicts:
         here = place.occurrence
         if here is not None and place.sure:
             return None if self._holds(worded, here) else UNKNOWN
-        if worded.kind in ("branch", "entered") and worded.subject is None:
+        of_loop = worded.kind == "entered" and re.search(r"\bloop\b", worded.text)
+        if worded.kind in ("branch", "entered") and worded.subject is None and not of_loop:
             return self._tests(worded, place)
         if worded.kind == "return" and worded.subject is None and here is None:
             return self._calls(worded)

@@ -18,6 +18,7 @@ from data_pipeline.verify.stated import WordedClaim
 from data_pipeline.verify.value_verdicts import UNKNOWN, ValueVerdicts, Verdict
 from data_pipeline.verify.values import compare
 
+_MEASURES = frozenset(("length", "count", "sum", "total", "index", "product", "difference"))
 _FINAL = re.compile(r"\b(?:final|returned|returning|output)\b")
 _REMAINS = re.compile(r"\b(?:remains?|stays?|still)\b", re.I)
 _INPUT = re.compile(r"\b(?:input|given)\b")
@@ -152,7 +153,7 @@ class HintVerdicts:
             if final is not None and compare(value, final) == CONFIRMED:
                 return CONFIRMED, final
             if place.occurrence is None and final is not None:
-                return CONTRADICTED, final
+                return UNKNOWN if word in _MEASURES else (CONTRADICTED, final)
             wide = self.pools.computed
         elif prefix or word in _RESULTS:
             wide = self.pools.computed
@@ -405,6 +406,8 @@ class HintVerdicts:
     def _put_anywhere(self, value: str) -> Verdict:
         """Judges "inserts V" of no known line: some line of the run adds it to something."""
         for here in self.run.occurrences[:200]:
+            if isinstance(self.run.statement_of(here.event), ast.For | ast.AsyncFor):
+                continue  # what a loop takes up is not added to
             frame = here.event.frame
             for name, after in here.event.changed.items():
                 before = self.run.value(frame, name, here.at - 1)

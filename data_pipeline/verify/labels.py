@@ -107,7 +107,8 @@ def label_claim(
     if here is not None:
         return Claim(number, "flow", RUNS, CONFIRMED, RUNS)
     hedged = is_hypothetical(sentence.text) or _NEGATED.search(sentence.text) is not None
-    if runs and too_often and not hedged and not run.trace.truncated:
+    counts = any(claim.kind == "turns" for claim in sentence.reading.claims)
+    if runs and too_often and not hedged and not counts and not run.trace.truncated:
         return Claim(number, "flow", RUNS, CONTRADICTED, f"it runs {len(runs)} times only")
     if runs and not hedged and all(is_elsewhere(sentence.inside, sentence, o) for o in runs):
         turn = sentence.inside[max(sentence.inside)]

@@ -32,6 +32,11 @@ _LEFT_OUT = re.compile(
     r"rest of|iterations ⟦\d+⟧|skipp\w+ ahead|eventually)\b|\.\.\.|…",
     re.I,
 )
+_OVERALL = re.compile(  # tells of all turns, below a heading that is not indented less
+    r"\b(?:in total|altogether|in all|overall|exactly once|only once|twice|"
+    r"(?:⟦\d+⟧|two|three|four|five|six|seven|eight|nine|ten) times)\b",
+    re.I,
+)
 _AFTER_LOOP = re.compile(
     r"^(?:\W|\bL\d+\b)*(?:after|once) "
     r"(?:the |all |processing |completing |this |exiting |iterating )*"
@@ -221,7 +226,9 @@ class _LayoutReader:
         first = cited[0] if cited else None
         heads = line.text.endswith(":") or turn_of(line.text, line.atoms) is not None
         self.tracker.enter_line(line.indent, heads and not cited)
-        if _AFTER_LOOP.match(line.text):
+        if _AFTER_LOOP.match(line.text) or (
+            _OVERALL.search(line.text) and not self.tracker.around(line.indent)
+        ):
             self.tracker.clear()
         self._follow_element(line)
         if first is not None:

@@ -53,6 +53,7 @@ from data_pipeline.verify.told_names import ToldNames
 from data_pipeline.verify.told_operations import ToldOperations
 from data_pipeline.verify.told_outcomes import ToldOutcomes
 from data_pipeline.verify.told_positions import ToldPositions
+from data_pipeline.verify.told_qualities import ToldQualities
 from data_pipeline.verify.told_results import ToldResults
 from data_pipeline.verify.told_tests import ToldTests
 from data_pipeline.verify.turns import find_turn, turn_end, turn_window
@@ -159,6 +160,7 @@ class _MonologueJudge:
         self.told_names = ToldNames(run, judge.values)
         self.told_operations = ToldOperations(run, judge.values)
         self.told_positions = ToldPositions(run, judge.values.pools)
+        self.told_qualities = ToldQualities(run, judge.values.pools)
         self.program = ProgramClaims(Variations(run, run_call))
         self.proposals = Proposals(run, goal, run_call) if goal is not None else None
         self.sentences, self.placement = sentences, placement
@@ -249,6 +251,9 @@ class _MonologueJudge:
         line = self.lines[number - 1]
         if (truth := deny(code_of(self.run), line, line)) is not None:
             self.result[first:] = [Claim(number, "code", line[:500], CONTRADICTED, truth)]
+            return
+        for text, truth in self.told_qualities.denied(line) if self.goal is None else ():
+            self.result[first:] = [Claim(number, "code", text[:500], CONTRADICTED, truth)]
             return
         own = self.result[first:]
         focus = self.told_code.focus(sentences[0][1])
@@ -343,6 +348,7 @@ class _MonologueJudge:
             *self.instances.denied(plain, place),
             *self.told_operations.denied(plain),
             *self.told_positions.denied(plain),
+            *self.told_qualities.denied(plain),
         ):
             said = Claim(sentence.number, "expression", text[:500], CONTRADICTED, truth)
             self.result.append(said)

@@ -86,6 +86,7 @@ _OF_TURNS = word_set("""
     start enters enter again key value index item element character char with is
 """)
 _KIND_OF_LOOP = re.compile(r"\bthe (?P<k>for|while) loop\b", re.I)
+_LOOP_OF = re.compile(r"\bloop (?:in|of|inside) (?:the function )?`?(?P<f>\w+)\b", re.I)
 _IN_TURN = re.compile(r"\b(?:in|during|at) (?:\w+ )+(?:iteration|turn|pass)\b", re.I)
 _STATED = re.compile(r"\b(?:is|are|becomes|=) (?:[\[({'\"]|-?\d)")
 _COUNT = r"(?P<n>\d+|" + "|".join(sorted(NUMBERS, key=len, reverse=True)) + r")(?: times?)?"
@@ -204,12 +205,20 @@ def executions(run: Replay, code: CodeVerdicts, plain: str) -> Verdict | None:
 
 
 def turns_of_kind(run: Replay, wanted: str, plain: str) -> Verdict | None:
-    """Judges "the while loop runs 4 times" where loops of both kinds run."""
+    """Judges "the while loop runs 4 times" where loops of both kinds run, "the loop in `f`"."""
     found = _KIND_OF_LOOP.search(plain)
-    if found is None or run.trace.truncated:
+    owner = _LOOP_OF.search(plain)
+    if run.trace.truncated:
         return None
-    kind = found["k"].lower()
-    headers = {h for h in run.loops if type(run.statements[h]).__name__.lower() == kind}
+    if owner and owner["f"] in run.functions:
+        body = run.functions[owner["f"]]
+        headers = {h for h in run.loops if body.lineno <= h <= (body.end_lineno or body.lineno)}
+        headers = headers if len(headers) == 1 else set()
+    elif found:
+        kind = found["k"].lower()
+        headers = {h for h in run.loops if type(run.statements[h]).__name__.lower() == kind}
+    else:
+        return None
     made = [loop.iterations for loop in run.trace.loops if loop.line in headers]
     truth = f"{', '.join(map(str, made[:8]))} iterations"
     if not made or len(set(made)) > 1:

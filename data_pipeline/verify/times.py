@@ -51,7 +51,8 @@ _START = re.compile(
     r"to begin with|initial value|first value)\b(?! of the (?!function|program|run))", re.I
 )  # fmt: skip
 _END = re.compile(
-    r"\b(?:finally|eventually|at the (?:very )?end|in the end|by the end|ends up|ends as|ends with "
+    r"\b(?:finally(?! (?:block|clause|branch|part|section)\b|`)|eventually|"
+    r"at the (?:very )?end|in the end|by the end|ends up|ends as|ends with "
     r"the value|final value|last value|when the function (?:returns|ends|finishes)|"
     r"lastly)\b(?! of the (?!function|program|run))", re.I
 )  # fmt: skip

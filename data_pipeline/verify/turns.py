@@ -30,6 +30,11 @@ _ELEMENT = re.compile(
 )
 _BOUND = re.compile(r"^(?:(?:for|when|with|at|now|then|next|if) )*(?:the )?(?P<x>⟦\d+⟧)"
                     r"(?: (?:=|is|as) (?P<v>⟦\d+⟧))?(?=\s*[:,(]|\s*→|\s*$)", re.I)  # fmt: skip
+_BOUND_ALONE = re.compile(  # "For x = 1 nothing changes", "Then v is -1 and …", "i = 4 leaves …"
+    r"^(?:(?P<p>for|when|with|at|now|then|next|finally|lastly|so|and),? )*(?:the )?"
+    r"(?P<x>⟦\d+⟧)(?: (?:(?P<e>=)|is) (?P<v>⟦\d+⟧))?(?= [a-z])(?! (?:or|and|is|in|to|becomes)\b)",
+    re.I,
+)
 _VALUE_ALONE = re.compile(  # "For 'a', …", "'a': …"
     r"^(?:for|with|next(?: comes| is)?|then|now|at|on|when we (?:get|come) to|"
     r"(?:the )?(?:\w+ )?(?:part|piece|name|step|one):) ⟦(?P<v>\d+)⟧(?=\s*[:,]| is\b)|"
@@ -133,11 +138,14 @@ class TurnTracker:
         own = [item for item in self.stack if item.heading.header == header]
         self.stack = outer + own  # "the character 'a'" means the turn that is told, if it has it
         numerals = [atoms[int(found[1])].text for found in _NUMERAL.finditer(text)]
-        turn = self._turn(header, number, bound, any(map(str.isdigit, numerals)))
+        taken = self._find(*bound) if bound else None
+        turn = self._turn(number, taken, bound, any(map(str.isdigit, numerals)))
         self.stack = outer
         if turn is None:
             return None
         heading = TurnHeading(header, turn, bound[2] if bound else "")
+        if taken is not None and turn == taken.turns[header]:
+            self._imply(indent, taken, header)
         self.stack.append(_Open(indent, heading, self._occurrence(heading)))
         self.sibling[indent] = header
         return heading
@@ -170,6 +178,8 @@ class TurnTracker:
             pairs += [(c.subject or "", c.value) for c in equations(atom)]
             if match["v"]:
                 pairs.append((atom.text, atoms[int(match["v"][1:-1])].text))
+        elif match := _BOUND_ALONE.match(text):
+            pairs += self._loop_value(match, atoms)
         elif match := _LOOP_WITH.match(text):
             pairs += [(c.subject or "", c.value) for c in equations(atoms[int(match["x"])])]
         if (
@@ -197,6 +207,22 @@ class TurnTracker:
             if (header := self._loop_of_variable(name, near)) is not None:
                 return header, name, value
         return None
+
+    def _loop_value(self, match: re.Match[str], atoms: Sequence[Atom]) -> list[tuple[str, str]]:
+        """Returns (variable, value) of "for x = 1 nothing changes", if a loop's variable has it."""
+        atom = atoms[int(match["x"][1:-1])]
+        pairs = [(c.subject or "", c.value) for c in equations(atom)]
+        if match["v"]:
+            value = atoms[int(match["v"][1:-1])]
+            pairs = [(atom.text, value.text)] if value.literal else []
+        told = match["p"] or match["e"] or (not match["v"] and len(pairs) == 1)
+        return [
+            (name, value)
+            for name, value in pairs
+            if told
+            for header in self.run.loops
+            if name in self.targets(header) and self._find(header, name, value) is not None
+        ]
 
     def _loop_of_variable(self, name: str, near: int | None) -> int | None:
         """Returns the loop that binds a variable; of several, the one told here, else the first."""
@@ -243,13 +269,21 @@ class TurnTracker:
             return outer[0]
         return loop_of(run, label) if label is not None else None
 
+    def _imply(self, indent: int, taken: Occurrence, header: int) -> None:
+        """Opens the turns of the loops around one whose turn is known by its variable's value."""
+        around = self.around()
+        for outer, turn in sorted(taken.turns.items()):
+            if outer not in around and header in self._body(outer) and outer != header:
+                self.stack.append(_Open(indent, TurnHeading(outer, turn), None))
+
     def _turn(
-        self, header: int, number: int | None, bound: tuple[int, str, str] | None, numeral: bool
+        self,
+        number: int | None,
+        taken: Occurrence | None,
+        bound: tuple[int, str, str] | None,
+        numeral: bool,
     ) -> int | None:
-        by_value = None
-        if bound is not None:
-            here = self._find(*bound)
-            by_value = here.turns[header] if here is not None else None
+        by_value = taken.turns[bound[0]] if taken is not None and bound is not None else None
         if number is None:
             return by_value if by_value is not None else MISSING
         if number == -1:

@@ -145,3 +145,97 @@ def test_a_line_about_the_turns_element_keeps_its_turn():
     )
     assert verdict(SAME, text.format(4)) == "confirmed"
     assert verdict(SAME, text.format(2)) == "contradicted"
+
+
+PLAIN = """\
+def f(xs):
+    copied = list(xs)
+    text = "".join(copied)
+    return text + "!" * len(text)
+"""  # f('abc'): 'abc!!!'; nothing is turned round or sorted anew
+GRID = """\
+def f(grid):
+    best = 0
+    for row in grid:
+        for v in row:
+            if v < 0:
+                break
+            best += v
+        else:
+            best *= 2
+    grid[0][0] = -9
+    return grid
+"""  # f([[1, 2], [3, -1, 5]]): best 1, 3, 6, 9; v is 1, 2, then 3, -1
+TWO = """\
+def half(xs):
+    out = []
+    for x in xs:
+        out.append(x // 2)
+    return out
+
+def f(xs):
+    total = 0
+    for x in half(xs)[:2]:
+        total += x & 3
+    return total
+"""  # f([2, 4, 8]): half's loop makes 3 turns, f's 2; total 1, then 3
+STEPS = """\
+def f(n):
+    s = 0
+    for i in range(1, n + 1):
+        if i % 3 == 0 and i % 5 == 0:
+            s += 100
+        elif i % 3 == 0:
+            s += 3
+        elif i % 5 == 0:
+            s += 5
+        if s > 10:
+            break
+    return s
+"""  # f(9): s is 3 after i = 3, 8 after 5, 11 after 6
+CALLS |= {
+    PLAIN: "f('abc')",
+    GRID: "f([[1, 2], [3, -1, 5]])",
+    TWO: "f([2, 4, 8])",
+    STEPS: "f(9)",
+}
+AT_3 = "At i = 3, s becomes 3.\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "line"),
+    [
+        (PLAIN, "- [L7]: The reversed list is joined."),
+        (PLAIN, "- It creates a sorted copy of `xs`."),
+        (GRID, "The returned grid is [[1, 2], [3, -1, 5]]."),
+        (TWO, "The loop in half runs 2 times."),
+        (TWO, "The loop in f runs 3 times."),
+        (STEPS, AT_3 + "For i = 5, s becomes 9."),
+    ],
+)
+def test_free_sentences_that_are_false(program, line):
+    assert verdict(program, line) == "contradicted"
+
+
+@pytest.mark.parametrize(
+    ("program", "line"),
+    [
+        (SIEVE, "- The reversed list is no part of it."),
+        (GRID, "The returned grid is [[-9, 2], [3, -1, 5]]."),
+        (GRID, "Then v is -1, so the inner loop breaks."),
+        (TWO, "The loop in half runs 3 times."),
+        (TWO, "The loop in f runs 2 times."),
+        (STEPS, AT_3 + "i = 4 leaves s unchanged at 3."),
+        (STEPS, AT_3 + "For i = 5, s becomes 8."),
+        (STEPS, AT_3 + "At i = 6 we add 3 and get 11."),
+        (STEPS, AT_3 + "For i = 4 neither condition holds, so the loop continues."),
+        (STEPS, AT_3 + "`s += 3` runs twice."),
+        (STEPS, "The final length is 1."),  # of what is not said
+    ],
+)
+def test_free_sentences_that_are_true_are_not_contradicted(program, line):
+    assert verdict(program, line) != "contradicted"
+
+
+def test_what_a_loop_takes_up_is_not_added_to():
+    assert verdict(GRID, "5 is added to best.") != "confirmed"
