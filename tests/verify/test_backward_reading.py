@@ -4,6 +4,7 @@ import pytest
 
 from data_pipeline.tracing import trace_call
 from data_pipeline.tracing.replay import Replay
+from data_pipeline.verify import line_verdicts, verify_trace
 from data_pipeline.verify.backward.deduction import read_backward
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED
 
@@ -125,3 +126,22 @@ def test_other_sections_are_not_read_backward(runs):
     line = "- `n` must be `6`."
     assert read_backward(runs["grow"], "understanding the function", line) is None
     assert read_backward(runs["grow"], "conclusion", line) is not None
+
+
+BOUND = """\
+def put(text, at):
+    index = at % (len(text) + 2) - 1
+    if index < 0:
+        return text
+    return text[:index] + "#" + text[index + 1 :]
+"""  # put('abc', 0) and put('abc', 5) are 'abc'; put('abc', 1) is '#bc', with index 0
+
+
+@pytest.mark.parametrize(("call", "proven"), [("put('xbc', 1)", True), ("put('#zz', 1)", False)])
+def test_a_run_that_misses_the_output_shows_no_need(call, proven):
+    text = (
+        "### Reverse Deduction\n- The `index` must be between `0` and `2`.\n\n"
+        f"[ANSWER]\nassert {call} == '#bc'\n[/ANSWER]"
+    )
+    claims = verify_trace(trace_call(BOUND, call), text)
+    assert (line_verdicts(claims).get(2) == "confirmed") == proven

@@ -64,6 +64,7 @@ _AFTER_LOOP = re.compile(
     rf"|at the end(?: of the loop)?|when the loop ends|finally),? {_X}"
     rf" (?:is|will be|must be|equals|holds|contains|becomes) {_Y}$", re.I,
 )  # fmt: skip
+_NEEDED = re.compile(r"\b(?:must|has to|have to|needs? to|required|only if)\b", re.I)
 _PLACES = {"first": 0, "second": 1, "third": 2, "fourth": 3, "fifth": 4, "last": -1}
 
 
@@ -92,6 +93,8 @@ class RunLines:
         ):
             match = pattern.match(sentence)
             holds = None if match is None else judge(match)
+            if holds and _NEEDED.search(sentence) and self.witness.misses_goal:
+                return None  # a run that misses the output shows no need
             if holds is not None:
                 verdict = CONFIRMED if holds else CONTRADICTED
                 return [JudgedClaim("answer", sentence[:80], verdict, self._truth())]
