@@ -446,7 +446,8 @@ class ClauseReader(ToldRules):
                 return [*claims, self._about(named, value, "any")]
         if alone is not None and self.memory.colon and (sized := self.memory.sized) is not None:
             value = self._literal(alone["v"])  # "has two elements: [1, 2]"
-            if value is not None and value[:1] in tuple("[{('\""):
+            others = re.search(r"⟦\d+⟧,? (?:and |or )?⟦\d+⟧", self.clause.text) is not None
+            if value is not None and value[:1] in tuple("[{(") and not others:
                 self.memory.sized = None
                 size = self._claim("test", f"len({value}) == {self.memory.size}", "True")
                 return [self._about(sized, value, "any"), size]

@@ -22,6 +22,7 @@ class Doubts:
     def __init__(self, run: Replay, pools: Pools):
         self.words, self.locality = WordEvidence(run, pools), Locality(run, pools)
         self.strangers: list[str] = []  # values of the line that its place does not have
+        self.unborne: list[str] = []  # equations that its place does not bear out
         self.held: list[str] = []  # subjects of what is confirmed of the line
 
     def hold(self, worded: WordedClaim) -> None:
@@ -31,6 +32,7 @@ class Doubts:
     def look(self, sentence: Sentence, place: Place) -> None:
         """Notes the values of a sentence of the line that its place does not have."""
         self.strangers += self.locality.strangers(sentence.plain, place)
+        self.unborne += self.locality.unborne(sentence.plain, place)
 
     def of_program(self, number: int, line: str) -> Iterator[Claim]:
         """Yields what a line on the program names that is not in its code."""
@@ -40,12 +42,14 @@ class Doubts:
     def close(self, number: int, line: str, claims: Sequence[Claim]) -> list[Claim]:
         """Returns the doubts about a line, given all its claims; the next one begins afresh."""
         strangers, held, self.strangers, self.held = self.strangers, self.held, [], []
+        unborne, self.unborne = self.unborne, []
         if not claims or any(claim.verdict != CONFIRMED for claim in claims):
             return []
         told = [*held, *(one.text for one in claims if one.kind not in ("code", "flow"))]
         doubts = [
             unread_claim(number, text) for text in strangers if not any(text in one for one in told)
         ]
+        doubts += [unread_claim(number, text) for text in unborne]
         truths = "; ".join(claim.truth for claim in claims if claim.truth)
         for text, truth in self.words.unproven(line, truths):
             denied = Claim(number, "code", text[:500], CONTRADICTED, truth)

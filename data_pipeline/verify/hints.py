@@ -18,6 +18,7 @@ from data_pipeline.verify.stated import WordedClaim
 from data_pipeline.verify.value_verdicts import UNKNOWN, ValueVerdicts, Verdict
 from data_pipeline.verify.values import compare
 
+_WORD = re.compile(r"\b(?:word|name|line|sentence|row|token|part|piece)\b", re.I)
 _MEASURES = frozenset(("length", "count", "sum", "total", "index", "product", "difference"))
 _FINAL = re.compile(r"\b(?:final|returned|returning|output)\b")
 _REMAINS = re.compile(r"\b(?:remains?|stays?|still)\b", re.I)
@@ -137,7 +138,9 @@ class HintVerdicts:
         if word.startswith("at ") and prefix == "returned":
             return self._of_result(word.removeprefix("at "), value)
         if word.startswith("at "):
-            return self._element(word.removeprefix("at "), value, place)
+            judged = self._element(word.removeprefix("at "), value, place)
+            of_words = judged[0] == CONTRADICTED and _WORD.search(worded.text)
+            return UNKNOWN if of_words else judged
         if _INPUT.search(prefix) or word == "input":
             return self._argument(worded)
         if not self._fits_type(word, value):

@@ -14,14 +14,27 @@ from data_pipeline.source.literals import value_or_none
 from data_pipeline.source.syntax import nodes_of
 from data_pipeline.tracing.rendering import render
 from data_pipeline.tracing.replay import Occurrence, Replay
+from data_pipeline.verify.claims import CONFIRMED
+from data_pipeline.verify.clause_parts import equations
 from data_pipeline.verify.masking import mask_code
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.pools import Pool, Pools
 from data_pipeline.verify.turns import body_window, turn_end
 from data_pipeline.verify.value_verdicts import dump_expression, dump_node
+from data_pipeline.verify.values import compare
 
 _OF_CALL = re.compile(r"\b(?:call(?:ed|s)?|inputs?|arguments?|passed|given|parameters?)\b", re.I)
 _EXAMPLES = re.compile(r"\b(?:such as|e\.g\.|like|for example|for instance|meaning|would)\b", re.I)
+_SUPPOSED = re.compile(
+    r"\b(?:if|would|when|unless|until|were|not|never|before|after)\b|n't\b", re.I
+)
+_PART_OF = re.compile(r"\b(?:of|in|from|for|at) (?:the )?(?:\w+ )?$", re.I)
+_IS_VALUE = re.compile(
+    r"⟦(?P<x>\d+)⟧ (?:=|is|becomes|remains|stays)(?: now| still| then)? ⟦(?P<v>\d+)⟧"
+    r"(?! ?[-+*/%<>=(\[.])",
+    re.I,
+)
+_MOST_EVENTS = 200
 _MOST_LINES = 60
 _MOST_PARTS = 60
 
@@ -46,6 +59,35 @@ class Locality:
         pool = self._pool(here, place)
         given = self.pools.arguments if _OF_CALL.search(plain) else Pool()
         yield from (text for text in told if not pool.has(text) and not given.has(text))
+
+    def unborne(self, plain: str, place: Place) -> Iterator[str]:
+        """Yields each "`x` = 3" and "`x` is 3" of a variable that has no such value there."""
+        here = place.occurrence
+        if here is None or not (place.sure or place.window) or _SUPPOSED.search(plain):
+            return
+        text, atoms = mask_code(plain, frozenset())
+        pairs = [(c.subject or "", c.value) for atom in atoms for c in equations(atom)]
+        for found in _IS_VALUE.finditer(text):
+            if _PART_OF.search(text[: found.start()]):
+                continue  # "the length of `x` is 3"
+            name, value = atoms[int(found["x"])], atoms[int(found["v"])]
+            if value.literal:
+                pairs.append((name.text, value.text))
+        for name, value in pairs:
+            if name in self.run.names and not self._is_held(name, value, here, place):
+                yield f"{name} = {value}"
+
+    def _is_held(self, name: str, value: str, here: Occurrence, place: Place) -> bool:
+        """Returns whether a variable has a value in a turn, or from a line to its turn's end."""
+        first, last = here.at, turn_end(self.run, here)
+        if place.window is not None and not place.sure:
+            first, last = place.window
+        frames = {here.event.frame} | {e.frame for e in self.run.events[first : last + 1]}
+        known = [
+            text for frame in frames for at in range(first - 1, min(last + 1, first + _MOST_EVENTS))
+            if (text := self.run.value(frame, name, at)) is not None
+        ]  # fmt: skip
+        return not known or any(compare(value, text) == CONFIRMED for text in dict.fromkeys(known))
 
     def foreign(self, line: str) -> Iterator[str]:
         """Yields each text and formula that a line on the program names and the code has not."""

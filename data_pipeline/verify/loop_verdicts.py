@@ -212,7 +212,9 @@ class LoopVerdicts:
         if not loops or run.trace.truncated:
             return UNKNOWN
         truth = f"{', '.join(map(str, sorted(set(loops))[:8]))} iterations"
-        if wanted in loops or wanted == sum(loops):
+        lines = {loop.line for loop in run.trace.loops}
+        sums = {sum(x.iterations for x in run.trace.loops if x.line == line) for line in lines}
+        if wanted in loops or wanted in sums:
             return CONFIRMED, truth
         return (CONTRADICTED if len(set(loops)) == 1 else NOT_CHECKABLE), truth
 

@@ -55,9 +55,28 @@ class Moments:
         if place.sure and place.occurrence is not None:
             judged = self._beside_line(worded, place.occurrence)
             return judged or self._before_change(worded, sentence, place.occurrence)
+        if (
+            worded.kind == "value"
+            and place.window is not None
+            and _AFTERWARDS.search(sentence.plain)
+        ):
+            return self._left_behind(worded, place)
         if worded.kind in ("refer", "outcome") and worded.when in ("after", "before"):
             return self._beside_step(worded, place)
         return None
+
+    def _left_behind(self, worded: WordedClaim, place: Place) -> Verdict | None:
+        """Doubts "`n` is now 2" of a turn that begins with 2 and gives `n` other values."""
+        assert place.window is not None
+        first, last = place.window
+        name, frame = worded.subject or "", place.frame
+        given = [
+            event.changed[name] for event in self.run.events[first : last + 1]
+            if event.frame == frame and event.kind != "call" and name in event.changed
+        ]  # fmt: skip
+        if not given or any(compare(worded.value, text) == CONFIRMED for text in given):
+            return None
+        return NOT_CHECKABLE, f"{name}={given[-1]}"
 
     def _set_values(self) -> Iterator[str]:
         """Yields the values that lines give to variables, after the calls have begun."""

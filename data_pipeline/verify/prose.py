@@ -455,9 +455,13 @@ class _MonologueJudge:
             if told is not None:
                 return told
         loose = place == Place(None, False) or (not sentence.own and _END.search(worded.text))
+        if verdict == CONFIRMED and worded.kind == "ended" and loose and "not" in worded.text:
+            return NOT_CHECKABLE, truth  # every loop "does not continue" at some time
         if verdict == CONFIRMED and worded.kind == "value" and loose:
             verdict = self._at_the_end(worded, sentence)
         verdict, truth = self._timed(worded, sentence, place, (verdict, truth))
+        if verdict == CONTRADICTED and self._is_of_later_turn(worded, sentence, place):
+            return NOT_CHECKABLE, truth
         if verdict == CONFIRMED and (other := self.moments.denied(worded, sentence, place)):
             return other
         now = verdict == CONTRADICTED and worded.kind == "value" and place.sure
@@ -469,6 +473,16 @@ class _MonologueJudge:
         if verdict == CONTRADICTED and sentence.is_general:
             verdict = NOT_CHECKABLE  # about any call, or about an example
         return verdict, truth
+
+    def _is_of_later_turn(self, worded: WordedClaim, sentence: Sentence, place: Place) -> bool:
+        """Returns whether prose may have gone on from the turn that an earlier sentence named."""
+        if place.window is None or place.sure or worded.kind != "value" or not worded.subject:
+            return False
+        if sentence.turn is not None or max(sentence.around) in sentence.inside:
+            return False
+        later = (place.window[1] + 1, len(self.run.events) - 1)
+        judged = self.judge.values.within(worded, place.frame, later)
+        return judged is not None and judged[0] == CONFIRMED
 
     def _numbered(self, worded: WordedClaim, sentence: Sentence, place: Place) -> Verdict:
         """Judges the number of a turn's heading: a text counts as it began to, from 0 or from 1."""

@@ -15,6 +15,9 @@ from data_pipeline.verify.masking import Atom
 from data_pipeline.verify.values import compare
 
 _CALLED = re.compile(r"⟦(?P<c>\d+)⟧ (?:is|gets|was) (?:then |now |also |first |again )?called\b")
+_SUPPOSED = re.compile(
+    r"\b(?:if|would|could|might|not|never|without|instead|example|like|as in|suppose)\b|n't\b", re.I
+)
 _CHANGES = re.compile(r"⟦(?P<x>\d+)⟧ changes (?:during|in|inside|within|throughout)\b")
 
 
@@ -29,10 +32,26 @@ def calls_not_made(run: Replay, text: str, atoms: list[Atom]) -> Iterator[str]:
         function = node.func if isinstance(node, ast.Call) else node
         if isinstance(function, ast.Name) and not _is_called(run, function.id, node):
             yield code
+    for atom in () if _SUPPOSED.search(text) else atoms:
+        if "(" in atom.text and not atom.literal and _never_made(run, atom.text):
+            yield atom.text
     for found in _CHANGES.finditer(text):
         name = atoms[int(found["x"])].text
         if len({event.changed[name] for event in run.events if name in event.changed}) == 1:
             yield name
+
+
+def _never_made(run: Replay, code: str) -> bool:
+    """Returns whether code is a call of a function of the run's, with arguments it never gets."""
+    try:
+        node = ast.parse(code, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError):
+        return False
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.keywords:
+        return False
+    given = [ast.unparse(part) for part in node.args]
+    known = node.func.id in run.functions and given and all(map(is_literal, given))
+    return bool(known) and not run.trace.truncated and not _is_called(run, node.func.id, node)
 
 
 def _is_called(run: Replay, name: str, code: ast.expr) -> bool:

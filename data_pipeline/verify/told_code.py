@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from data_pipeline.tracing.replay import Occurrence, Replay
-from data_pipeline.verify.claims import CONFIRMED, Claim, unread_claim
+from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, Claim, unread_claim
 from data_pipeline.verify.clause_verdicts import Focus
 from data_pipeline.verify.code_verdicts import own_nodes
 from data_pipeline.verify.descriptions import read_description
@@ -58,18 +58,19 @@ class ToldCode:
             yield from (_unread(sentence, text) for text in kept)
             if kept and not unread:
                 return
-        whole = self._described(sentence.plain, place, focus)
+        steps = not sentence.section.startswith("conclusion")
+        whole = self._described(sentence.plain, place, focus, steps)
         if whole is not None:
             yield from claims_of(whole, sentence.number)
             return
         for text in unread:
-            one = self._described(text, place, focus)
+            one = self._described(text, place, focus, steps)
             if one is not None:
                 yield from claims_of(one, sentence.number)
             else:
                 yield _unread(sentence, text)
 
-    def _described(self, text: str, place: Place, focus: Focus) -> Reading | None:
+    def _described(self, text: str, place: Place, focus: Focus, steps: bool) -> Reading | None:
         """Reads all of a text, also with code in place of the values that it tells; else None."""
         told = read_description(self.run, text, focus)
         if says_what_holds(text):
@@ -79,7 +80,11 @@ class ToldCode:
             bound = self._bound(place)
             code = with_code(self.run, self.judge.values, text, at, bound)
             told = read_description(self.run, code, focus) if code != text else told
-        return told if told.claims and not told.unread else None
+        if told.unread or not told.claims:
+            return None
+        loose = steps and place.window is None and place.occurrence is None  # of another line
+        wrong = any(claim.verdict == CONTRADICTED for claim in told.claims)
+        return None if loose and wrong and "=" not in text else told
 
     def _bound(self, place: Place) -> dict[str, str]:
         """Returns the variables that the header of a turn sets, with their values."""

@@ -57,8 +57,8 @@ class ToldQualities:
         made = set()
         if not pool.complete or facts.turns_round or _has_pair(values, lambda row: row[::-1]):
             made.add("reversed")
-        if not pool.complete or facts.sorts or _has_pair(values, _sorted):
-            made.add("sorted")
+        if not pool.complete or facts.sorts or any(map(_is_ordered, values)):
+            made.add("sorted")  # also what was given in order
         return frozenset(made)
 
 
@@ -73,6 +73,10 @@ def _sorted(row: tuple) -> tuple:
         return tuple(sorted(row))
     except TypeError:
         return row
+
+
+def _is_ordered(row: tuple) -> bool:
+    return row == _sorted(row) and len(set(map(repr, row))) > 1
 
 
 def _has_pair(rows: list[tuple], change: Callable[[tuple], tuple]) -> bool:

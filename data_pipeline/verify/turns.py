@@ -79,6 +79,8 @@ class _Open:
     indent: int
     heading: TurnHeading
     here: Occurrence | None
+    is_brief: bool = False  # named by a sentence of its own, and holds for its line alone
+    is_block: bool = False  # lines below it were indented more
 
 
 class TurnTracker:
@@ -102,9 +104,15 @@ class TurnTracker:
     def enter_line(self, indent: int, heads: bool) -> None:
         """Closes the headings that do not hold for a line with this indent."""
         while self.stack and (
-            self.stack[-1].indent > indent or (self.stack[-1].indent == indent and heads)
+            self.stack[-1].indent > indent
+            or (
+                self.stack[-1].indent == indent
+                and (heads or self.stack[-1].is_brief or self.stack[-1].is_block)
+            )
         ):
             self.stack.pop()
+        for item in self.stack:
+            item.is_block = item.is_block or item.indent < indent
 
     def leave_loop(self, line: int) -> None:
         """Closes the headings of loops that a cited line is not in."""
@@ -146,7 +154,8 @@ class TurnTracker:
         heading = TurnHeading(header, turn, bound[2] if bound else "")
         if taken is not None and turn == taken.turns[header]:
             self._imply(indent, taken, header)
-        self.stack.append(_Open(indent, heading, self._occurrence(heading)))
+        brief = number is None and not _BOUND.match(text) and _BOUND_ALONE.match(text) is not None
+        self.stack.append(_Open(indent, heading, self._occurrence(heading), brief))
         self.sibling[indent] = header
         return heading
 

@@ -41,6 +41,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     (r"\b(?:proceeds|goes on|moves on|continues|is able|is allowed) to return\b", "returns"),
     (rf"^the returned ({_ATOM}) (?:is|are|was) (?={_ATOM}\W*$)", r"the final value of \1 is "),
     (rf",? i\.e\.,? (?={_ATOM}\W*$)", ", which is "),
+    (rf"\bstarting (?:from|at|with) {_ATOM},? (?=[a-z])", ""),
     # ---- what something holds
     (rf"\bthe (?:remaining|other) (?:items|elements|entries|pairs|key-value pairs|keys) (?:in|of) "
      rf"((?:the |this )?(?:dictionary|dict)(?: {_ATOM})?) are (?:now )?(?={_ATOM}\W*$)",

@@ -152,7 +152,7 @@ def f(xs):
     copied = list(xs)
     text = "".join(copied)
     return text + "!" * len(text)
-"""  # f('abc'): 'abc!!!'; nothing is turned round or sorted anew
+"""  # f('cab'): 'cab!!!'; nothing is turned round or sorted anew
 GRID = """\
 def f(grid):
     best = 0
@@ -194,7 +194,7 @@ def f(n):
     return s
 """  # f(9): s is 3 after i = 3, 8 after 5, 11 after 6
 CALLS |= {
-    PLAIN: "f('abc')",
+    PLAIN: "f('cab')",
     GRID: "f([[1, 2], [3, -1, 5]])",
     TWO: "f([2, 4, 8])",
     STEPS: "f(9)",
@@ -239,3 +239,90 @@ def test_free_sentences_that_are_true_are_not_contradicted(program, line):
 
 def test_what_a_loop_takes_up_is_not_added_to():
     assert verdict(GRID, "5 is added to best.") != "confirmed"
+
+
+WHILE = """\
+def f(n):
+    steps = 0
+    while n > 1:
+        if n % 3 == 0:
+            n //= 3
+        else:
+            n -= 1
+        steps += 1
+    else:
+        steps = -steps
+    return steps
+"""  # f(9): n 3, steps 1; n 1, steps 2; then -2
+SWAP = """\
+def f(a):
+    swaps = 0
+    for i in range(len(a) - 1):
+        k = i
+        for j in range(i + 1, len(a)):
+            if a[j] < a[k]:
+                k = j
+        if k != i:
+            a[i], a[k] = a[k], a[i]
+            swaps += 1
+    return a, swaps
+"""  # f([5, 3, 1]): i = 0: k 1, then 2, [1, 3, 5], one swap; i = 1: none
+GCD = """\
+def f(a, b):
+    if b == 0:
+        return a
+    r = a % b
+    return f(b, r)
+"""  # f(48, 18), f(18, 12), f(12, 6), f(6, 0)
+WORDS = """\
+def f(text):
+    counts = {}
+    for w in text.split():
+        counts[w] = counts.get(w, 0) + 1
+    return counts
+"""  # f('a bc a d'): {'a': 2, 'bc': 1, 'd': 1}
+CALLS |= {
+    WHILE: "f(9)",
+    SWAP: "f([5, 3, 1])",
+    GCD: "f(48, 18)",
+    WORDS: "f('a bc a d')",
+}
+LAST = "Iteration 2:\n  - `n` becomes `1`.\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "line"),
+    [
+        (WHILE, LAST + "The `else` of the loop runs and `steps` becomes `-2`."),
+        (SWAP, "Iteration 1 (`i = 0`):\n  - At `j = 2` the value 1 is smaller still.\n"
+               "  - The two are exchanged: `a = [1, 3, 5]`, `swaps = 1`."),
+        (WHILE, "In the first turn `n` becomes `3`.\nThe next division leaves `n = 1`."),
+        (WORDS, "The third word is `'a'` again, which lifts its count to `2`."),
+        (WORDS, "The returned dictionary has three keys: `'a'`, `'bc'` and `'d'`."),
+        (WORDS, "The word is stored, so `counts` is `{'a': 1}`."),
+        (GCD, "The function calls itself with `f(18, 12)`."),
+    ],
+)  # fmt: skip
+def test_prose_that_goes_on_from_a_turn_is_not_held_to_it(program, line):
+    assert verdict(program, line) != "contradicted"
+
+
+@pytest.mark.parametrize(
+    ("program", "line"),
+    [
+        (WHILE, "Iteration 2:\n  - `steps` is `1` now."),
+        (SWAP, "Iteration 1 (`i = 0`):\n  - After the swap `swaps = [1, 3, 5]`."),
+        (GCD, "4. [L9] The function calls itself with `f(48, 12)`."),
+        (WORDS, "- [L8] With `w = 'd'` the count of `'bc'` becomes `1`: `counts` = {'a': 1, "
+                "'bc': 1}."),
+        (SWAP, "In total the inner body ran 5 times."),  # 3 times; 5 turns of both loops
+        (WHILE, "The loop does not continue further."),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_moment_confirms_nothing(program, line):
+    assert verdict(program, line) != "confirmed"
+
+
+def test_a_list_given_in_order_is_sorted():
+    claims = verify_trace(trace_call(PLAIN, "f('abc')"), "- [L6]: The sorted list is copied.")
+    assert "contradicted" not in line_verdicts(claims).values()
