@@ -21,6 +21,9 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.models import open_directory
 from data_pipeline.files import partial_folder, replace_folder
 
 CHUNK = 1 << 24
@@ -43,6 +46,7 @@ def main() -> None:
     if flags.phase:
         print(json.dumps(run_phase(flags.phase, source, directory / "export")))
         return
+    open_directory(directory)
     if not (source / "config.json").exists():
         make_source(source, flags.size, flags.tokenizer)
     rows = measure(directory, flags.phases.split(","))
@@ -244,7 +248,9 @@ def _forget(path: Path) -> None:
 def _flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--size", default="1.3b", choices=["1.3b", "6.7b", "33b"])
-    parser.add_argument("--directory", required=True, help="scratch space, four times the model")
+    parser.add_argument(
+        "--directory", required=True, help="scratch space, four models large; made if missing"
+    )
     parser.add_argument("--tokenizer", help="directory of tokenizer files; default: bytes")
     parser.add_argument("--phases", default=",".join(PHASES))
     parser.add_argument("--json", action="store_true")

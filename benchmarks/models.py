@@ -46,6 +46,14 @@ def deepseek_shaped(
     } | fields
 
 
+def open_directory(directory: Path) -> Path:
+    """Makes the folder of --directory if it is missing, and says so on stderr."""
+    if not directory.is_dir():
+        directory.mkdir(parents=True)
+        print(f"--directory={directory}: a new folder, in which the models stay", file=sys.stderr)
+    return directory
+
+
 def save_random_llama(directory: Path, fields: dict, bfloat16: bool = False) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM

@@ -45,6 +45,7 @@ from benchmarks.models import (
     Ids,
     bytes_read,
     deepseek_shaped,
+    open_directory,
     save_random_llama,
     save_smollm2,
 )
@@ -89,7 +90,7 @@ def main() -> None:
     if flags.side:
         print(json.dumps(run_side(flags.side, directory / flags.model, work, flags.size)))
         return
-    directory.mkdir(parents=True, exist_ok=True)
+    open_directory(directory)
     models = ["random"] if flags.accelerator else make_models(directory)
     accelerator_sides = [f"accelerator_{kind}" for kind in flags.kinds.split(",")]
     failed = False
@@ -453,7 +454,9 @@ def _flags() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--directory", required=True, help="where the models are kept, 1 GB")
+    parser.add_argument(
+        "--directory", required=True, help="folder of the models, 1 GB; made if missing"
+    )
     parser.add_argument("--quick", action="store_true", help="sizes that only show that it runs")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--accelerator", action="store_true")

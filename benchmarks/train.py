@@ -48,6 +48,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.models import (
     deepseek_shaped,
     has_weights,
+    open_directory,
     save_config,
     save_random_llama,
     save_tokenizer,
@@ -191,6 +192,7 @@ def main() -> None:
 
         serve(flags.side, directory, work, flags.accelerator)
         return
+    open_directory(Path(flags.directory))
     if not has_weights(directory):
         if flags.accelerator and sides == ["jax"]:
             save_config(directory, work.model)
@@ -364,7 +366,7 @@ def _flags() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--directory", required=True, help="where the models are kept")
+    parser.add_argument("--directory", required=True, help="folder of the models; made if missing")
     parser.add_argument("--quick", action="store_true", help="sizes that only show that it runs")
     parser.add_argument("--accelerator", action="store_true")
     parser.add_argument("--size", default="1.3b", choices=list(ROWS), help="with --accelerator")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up .venv and runs launch/quickstart.py: trains a small model and evaluates it (six
+# Sets up .venv and runs launch/quickstart_stages.py: trains a small model and evaluates it (six
 # minutes on two quiet cores). The same command continues a stopped run.
 #   bash launch/quickstart.sh [--workdir=DIR] [--config.a.b=VALUE ...]
 set -euo pipefail

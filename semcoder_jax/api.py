@@ -103,7 +103,8 @@ def generate(
       model: result of `load`, or the directory to load it from.
       prompts: texts (BOS is prepended), or lists of token ids (used unchanged).
       params: sampling parameters; None: greedy, at most 256 new tokens.
-      batch_size: maximum number of prompts decoded together; does not change results.
+      batch_size: maximum number of prompts decoded together, rounded up to 1, 2, 4, 8, 16, 24, …;
+        does not change results.
       progress: label of the progress bar; None for no bar.
 
     Raises SamplingError, before any work, if a prompt is empty or fills the context.

@@ -13,7 +13,7 @@ from data_pipeline.builder.tally import quantile
 from data_pipeline.files import write_text
 from data_pipeline.pages.rendering import render_page
 from data_pipeline.pyx.records import KINDS
-from data_pipeline.terminal.tables import format_percent
+from data_pipeline.terminal.tables import format_percent, rank_counts
 
 _REASONS = 15  # shown of each kind of refusal
 _TEMPLATE = Path(__file__).with_name("page.html.j2")
@@ -107,7 +107,7 @@ def _refusals(report: Report) -> Iterator[Refusals]:
         total, highest = counts.total(), max(counts.values())
         rows = [
             (name, number, number / highest, format_percent(number / total))
-            for name, number in counts.most_common(_REASONS)
+            for name, number in rank_counts(counts, _REASONS)
         ]
         table = Table(("reason", "number", "", "share"), rows)
         yield Refusals(title, total, table, len(counts) - len(rows))

@@ -9,7 +9,7 @@ from data_pipeline.builder.held_out import EVAL, TRAIN
 from data_pipeline.builder.tally import Tally, quantile
 from data_pipeline.builder.workers import Worker, describe_workers
 from data_pipeline.pyx.records import KINDS
-from data_pipeline.terminal.tables import format_percent, format_table
+from data_pipeline.terminal.tables import format_percent, format_table, rank_counts
 
 KIND_TITLES = {
     "nl": "description → code",
@@ -113,7 +113,7 @@ def summary(report: Report) -> str:
     for group, title in REFUSALS.items():
         counts = report.tally.get(group)
         if counts:
-            reasons = [f"{_short(name)} {number:,}" for name, number in counts.most_common(3)]
+            reasons = [f"{_short(name)} {number:,}" for name, number in rank_counts(counts, 3)]
             if len(counts) > 3:
                 reasons.append(f"{len(counts) - 3} more reasons")
             refusals.append((title, counts.total(), ", ".join(reasons)))

@@ -11,12 +11,17 @@ import contextlib
 import difflib
 import io
 import logging
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from data_pipeline.builder.marked_errors import marked_line
 from data_pipeline.builder.options import DIRECT_RUNNER, BuildError, BuildOptions
 from data_pipeline.terminal.installation import install_command
+
+_TEMPORARY = "semcoder-beam-"
 
 
 def import_beam() -> Any:
@@ -105,10 +110,32 @@ def run(build_pipeline: Callable[[Any], None], options: BuildOptions) -> None:
     """Runs the pipeline that `build_pipeline(root)` defines. Raises as `user_errors` does."""
     beam = import_beam()
     runner, settings = make_runner(options), beam_options(options)
-    with user_errors(options), silent_beam():
+    with user_errors(options), silent_beam(), _temporary_files():
         pipeline = beam.Pipeline(runner=runner, options=settings)
         build_pipeline(pipeline)
         pipeline.run().wait_until_finish()
+
+
+@contextlib.contextmanager
+def _temporary_files() -> Iterator[None]:
+    """Gives the block a folder of its own for temporary files and removes it.
+
+    Beam removes only some of its own, and those only if all goes well.
+    """
+    usual = tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix=_TEMPORARY, ignore_cleanup_errors=True) as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = usual
+
+
+def remove_temporary_files() -> None:
+    """Removes the temporary files of a pipeline that runs, for a process that ends at once."""
+    folder = tempfile.tempdir
+    if folder is not None and os.path.basename(folder).startswith(_TEMPORARY):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

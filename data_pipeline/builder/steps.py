@@ -20,6 +20,7 @@ from data_pipeline.decontamination.benchmark_tasks import read_tasks
 from data_pipeline.decontamination.overlap import Item
 from data_pipeline.files import AnyPath, is_remote, write_text
 from data_pipeline.source.fingerprints import FINGERPRINT
+from data_pipeline.terminal.tables import rank_counts
 
 WORK = ".work"
 SHOWN = 50  # rows of removed.jsonl and of dead_letters.jsonl in the report
@@ -104,7 +105,7 @@ class Steps(ABC):
         """Raises BuildError if the sources have no function that can be used."""
         if self.tally.get("functions")["found"]:
             return
-        reasons = self.tally.get("functions refused").most_common(3)
+        reasons = rank_counts(self.tally.get("functions refused"), 3)
         counted = ", ".join(f"{reason} ({number})" for reason, number in reasons)
         raise BuildError(
             f"--source={','.join(self.options.sources)}: no function could be used; "

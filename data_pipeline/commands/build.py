@@ -230,4 +230,5 @@ def stop(*unused: object) -> NoReturn:
     exit when this process is gone, and a build may be killed at any moment.
     """
     os.write(2, f"\n{GOES_ON}\n".encode())
+    runners.remove_temporary_files()
     os._exit(INTERRUPTED)

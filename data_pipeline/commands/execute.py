@@ -16,9 +16,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import os
 import re
-import stat
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -41,6 +39,7 @@ from data_pipeline.files import (
     AppendedFile,
     FileError,
     append_row,
+    check_continuable,
     check_separate,
     local_path_flag,
     mend_last_line,
@@ -125,6 +124,8 @@ def run_rows(options: argparse.Namespace) -> int:
     if any(flag is not None for flag in (options.program, options.call, options.stdin)):
         raise CommandLineError("--jsonl takes its programs and calls from its rows, not from flags")
     check_separate({"--jsonl": options.jsonl, "--out": options.out})
+    if options.out is not None:
+        check_continuable("--out", options.out)
     total = sum(1 for _ in _rows(options.jsonl))  # checks every row before any is run
     with contextlib.ExitStack() as stack:
         sandbox = stack.enter_context(_sandbox(options, options.workers))
@@ -248,8 +249,6 @@ def _key_of_row(row: dict[str, Any], options: argparse.Namespace) -> str:
 def _put_in_order(out: AppendedFile, held: _Held, options: argparse.Namespace) -> None:
     """Replaces --out atomically by the results of the rows, unless it holds just these in order."""
     places = [held.places[_key_of_row(row, options)] for row in _rows(options.jsonl)]
-    if not stat.S_ISREG(os.fstat(out.fileno()).st_mode):
-        return
     if places == [place for place, _, _ in _read_results(out)]:
         return
     out.save()  # nothing is left to write when it is closed

@@ -21,6 +21,7 @@ from data_pipeline.terminal.command_line import (
     read_text,
     run_command,
 )
+from data_pipeline.terminal.tables import rank_counts
 from data_pipeline.testcases import Case
 
 
@@ -66,7 +67,7 @@ def _show(options: argparse.Namespace) -> int:
             print(
                 f"{f'──── {number}: {fault.operator} ':─<80}\n\n{fault.fault}\n{fault.response}\n"
             )
-    for reason, count in found.refused.most_common():
+    for reason, count in rank_counts(found.refused):
         print(f"{count:>6,} not kept: {reason}", file=sys.stderr)
     sandbox.warn_if_weaker()
     return 0 if found.kept else 1

@@ -19,6 +19,7 @@ from data_pipeline.files import (
 )
 from data_pipeline.seeds import Refusal, Seed, read_unit, units
 from data_pipeline.terminal.command_line import CommandParser, run_command
+from data_pipeline.terminal.tables import rank_counts
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,5 +65,5 @@ def _run(arguments: Sequence[str]) -> None:
         write_rows(options.refusals, map(asdict, refusals))
     print(f"{len(seeds):>10,} seeds")
     print(f"{len(refusals):>10,} refused")
-    for reason, count in Counter(refusal.reason for refusal in refusals).most_common():
+    for reason, count in rank_counts(Counter(refusal.reason for refusal in refusals)):
         print(f"{count:>10,}   {reason}")

@@ -4,7 +4,6 @@ python -m data_pipeline.tracing FILE.py 'f(3)'
 """
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -69,14 +68,18 @@ def _parser() -> CommandParser:
 
 def record_trace(options: argparse.Namespace) -> Trace:
     """Traces the call, in the sandbox unless --trusted. Raises CommandLineError or CallError."""
+    from data_pipeline.execution.outcomes import describe_early_end, describe_missing_trace
+
     program = read_text(options.file)
     if options.trusted:
         try:
             with limit_run():
-                return trace_call(program, options.call)
+                trace = trace_call(program, options.call)
         except RunStopped as stopped:
             raise CommandLineError(str(stopped)) from None
-    from data_pipeline.execution.outcomes import BadInput
+        if trace.raised is not None and trace.raised.line is not None and not trace.events:
+            raise CommandLineError(describe_early_end(trace.raised))
+        return trace
     from data_pipeline.execution.service import Sandbox, SandboxUnavailable, TraceLimits, call_job
 
     try:
@@ -84,12 +87,11 @@ def record_trace(options: argparse.Namespace) -> Trace:
             result = sandbox.run(call_job(program, options.call, trace=TraceLimits()))
     except SandboxUnavailable as error:
         raise CommandLineError(f"{error}; or, if you trust the program, --trusted") from None
-    if isinstance(result.outcome, BadInput):
-        raise CommandLineError(result.outcome.message)
     if result.stdout:
         print(result.stdout, end="" if result.stdout.endswith("\n") else "\n")
-    if result.trace is None:
-        raise CommandLineError(f"no trace: {json.dumps(result.to_json())}")
+    problem = describe_missing_trace(result)
+    if result.trace is None or problem is not None:
+        raise CommandLineError(problem)
     sandbox.warn_if_weaker()
     return result.trace
 

@@ -9,9 +9,10 @@ Marks on lines: ✓ a value or decision is confirmed and nothing is left unread,
 
 --jsonl reads rows {"id", "program", "call", "monologue"} and writes one row each, in order:
 {"id", "lines": [{"line", "verdict", "claims"}]}, lines counted from 0, verdict one of confirmed,
-contradicted, partly, runs, unchecked; or {"id", "error"} if the run gave no trace. A missing "call"
-is taken from the monologue's own answer (the witness of a backward monologue). Other inputs that a
-backward monologue names are run too. Programs run in the sandbox unless --trusted is given.
+contradicted, partly, runs, unchecked; or {"id", "error"} if the run gave no trace. An "id" is text
+or a whole number. A missing "call" is taken from the monologue's own answer (the witness of a
+backward monologue). Other inputs that a backward monologue names are run too. Programs run in the
+sandbox unless --trusted is given.
 
 --labels=FILE reads rows {"id", "line", "label"} (true, false, goal, none or unsure) and prints how
 often the verdicts agree, forward and backward, right and wrong answers apart ("direction" and
@@ -35,6 +36,7 @@ from typing import Any
 from tqdm import tqdm
 
 from data_pipeline.files import (
+    check_id,
     check_replaceable,
     check_separate,
     encode_row,
@@ -87,7 +89,7 @@ from data_pipeline.verify.scoring import (
 
 @dataclasses.dataclass(frozen=True)
 class _Row:
-    id: str
+    id: str | int
     program: str
     call: str
     monologue: str
@@ -272,32 +274,32 @@ def _share(count: int, total: int) -> str:
     return f"{100 * count / total:.1f} ({count}/{total})" if total else "-"
 
 
-def _labels(path: Path) -> dict[str, dict[int, str]]:
-    labels: dict[str, dict[int, str]] = {}
+def _labels(path: Path) -> dict[str | int, dict[int, str]]:
+    labels: dict[str | int, dict[int, str]] = {}
     for where, row in read_rows(path, raises=VerifyError):
-        if not isinstance(row.get("id"), str):
-            raise VerifyError(f"{where}: field 'id': expected text")
+        name = check_id(row, where, raises=VerifyError)
         line = row.get("line")
         if not isinstance(line, int) or isinstance(line, bool) or line < 0:
             raise VerifyError(f"{where}: field 'line': expected a number from 0")
         if row.get("label") not in LABELS:
             raise VerifyError(f"{where}: field 'label': expected one of {', '.join(LABELS)}")
-        labels.setdefault(row["id"], {})[line] = row["label"]
+        labels.setdefault(name, {})[line] = row["label"]
     return labels
 
 
 def _rows(path: Path) -> list[_Row]:
     rows = []
     for where, row in read_rows(path, raises=VerifyError):
-        for name in ("id", "program", "monologue"):
-            if not isinstance(row.get(name), str):
-                raise VerifyError(f"{where}: field {name!r}: expected text")
+        name = check_id(row, where, raises=VerifyError)
+        for field in ("program", "monologue"):
+            if not isinstance(row.get(field), str):
+                raise VerifyError(f"{where}: field {field!r}: expected text")
         call = row.get("call") or witness_call(row["monologue"]) or ""
         if not isinstance(call, str):
             raise VerifyError(f"{where}: field 'call': expected text")
         direction = "backward" if row.get("direction") == "backward" else "forward"
         right = row.get("right") if isinstance(row.get("right"), bool) else None
-        rows.append(_Row(row["id"], row["program"], call, row["monologue"], direction, right))
+        rows.append(_Row(name, row["program"], call, row["monologue"], direction, right))
     return rows
 
 
@@ -372,7 +374,7 @@ def _traces(
             else:
                 yield trace
         return
-    from data_pipeline.execution.outcomes import BadInput, Died, Limit
+    from data_pipeline.execution.outcomes import Limit, describe_missing_trace
     from data_pipeline.execution.service import Sandbox, SandboxUnavailable, TraceLimits, call_job
 
     try:
@@ -382,19 +384,10 @@ def _traces(
             traced = False
             for result in sandbox.map(jobs):
                 traced = traced or result.trace is not None
-                match result.outcome:
-                    case BadInput(message=message):
-                        yield message.splitlines()[0]
-                    case Limit() if ends_run and result.trace is not None:
-                        yield result.trace
-                    case Limit(kind=kind):
-                        yield f"{_STOPPED}: {kind} limit"
-                    case Died(reason=reason):
-                        yield f"the run died: {reason}"
-                    case _ if result.trace is None:
-                        yield "the run left no trace"
-                    case _:
-                        yield result.trace
+                if ends_run and result.trace is not None and isinstance(result.outcome, Limit):
+                    yield result.trace
+                else:
+                    yield describe_missing_trace(result) or result.trace
             if traced:  # without a trace, the rows hold the errors
                 sandbox.warn_if_weaker()
     except SandboxUnavailable as error:

@@ -121,3 +121,28 @@ def value_text(value: Value) -> str:
         return render(value.python(), 10_000)
     except ValueError as error:
         return f"<{error}>"
+
+
+def describe_missing_trace(result: Result) -> str | None:
+    """Returns in one line why a traced run has no whole trace; None if it has one."""
+    match result.outcome:
+        case BadInput(message=message):
+            return message.splitlines()[0]
+        case Limit(kind=kind):
+            return f"the run was stopped: {kind} limit"
+        case Died(reason=reason):
+            return f"the run died: {reason}"
+        case Raised() as raised if result.trace is None:
+            return describe_early_end(raised)
+    return None if result.trace is not None else "the run left no trace"
+
+
+def describe_early_end(raised: Raised) -> str:
+    """Returns in one line which exception ended a program outside the traced call.
+
+    A statement of its module raised it, or it ends the process (SystemExit).
+    """
+    place = "the program" if raised.line is None else f"line {raised.line}"
+    alone = raised.type == "ImportError" and "relative import" in raised.message
+    hint = "; a program is run by itself, outside its package" if alone else ""
+    return " ".join(f"no trace: {place} raises {raised}{hint}".split())

@@ -35,7 +35,14 @@ from data_pipeline.execution.job import (
     stdin_job,
     test_job,
 )
-from data_pipeline.execution.outcomes import BadInput, Died, Limit, Outcome, Result
+from data_pipeline.execution.outcomes import (
+    BadInput,
+    Died,
+    Limit,
+    Outcome,
+    Result,
+    describe_missing_trace,
+)
 from data_pipeline.execution.pool import Pool
 from data_pipeline.execution.tiers import SandboxUnavailable, Setup
 from data_pipeline.tracing.events import Trace
@@ -133,15 +140,9 @@ class Sandbox:
     def trace(self, program: str, call: str) -> Trace:
         """Traces a call step by step. Raises TraceError if the run leaves no trace."""
         result = self.run(call_job(program, call, trace=TraceLimits()))
-        match result.outcome:
-            case BadInput(message=message):
-                raise TraceError(message.splitlines()[0])
-            case Limit(kind=kind):
-                raise TraceError(f"the run was stopped: {kind} limit")
-            case Died(reason=reason):
-                raise TraceError(f"the run died: {reason}")
-        if result.trace is None:
-            raise TraceError("the run left no trace")
+        problem = describe_missing_trace(result)
+        if result.trace is None or problem is not None:
+            raise TraceError(problem)
         return result.trace
 
     def traces(

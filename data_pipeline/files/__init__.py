@@ -24,6 +24,7 @@ from data_pipeline.files.file_error import FileError
 from data_pipeline.files.json_lines import (
     RowError,
     append_row,
+    check_id,
     encode_row,
     mend_last_line,
     parse_json,
@@ -37,6 +38,7 @@ from data_pipeline.files.local_copies import local_copy, place_of_copy
 from data_pipeline.files.lock_error import LockError
 from data_pipeline.files.locks import HeldLock, hold_lock, lock_file, unlock_file
 from data_pipeline.files.ownership import (
+    check_continuable,
     check_folder_ours,
     check_replaceable,
     has_fields,
@@ -66,7 +68,9 @@ __all__ = [
     "as_path",
     "built_folder",
     "cache_folder",
+    "check_continuable",
     "check_folder_ours",
+    "check_id",
     "check_outside",
     "check_path",
     "check_replaceable",

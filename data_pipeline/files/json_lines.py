@@ -130,6 +130,17 @@ def parse_row(line: bytes, where: str, *, raises: type[Exception] = RowError) ->
     return row
 
 
+def check_id(
+    row: Mapping[str, Any], where: str, *, raises: type[Exception] = RowError
+) -> str | int:
+    """Returns the "id" of a row, a text or a whole number as it stands. Raises `raises`."""
+    found = row.get("id")
+    if isinstance(found, str | int) and not isinstance(found, bool):
+        return found
+    kind = "expected text or a whole number" if "id" in row else "missing"
+    raise raises(f"{where}: field 'id': {kind}")
+
+
 def encode_row(row: Mapping[str, Any], *, ensure_ascii: bool = True) -> bytes:
     """The line of a row, newline included. Half of a surrogate pair becomes JSON's own escape."""
     text = json.dumps(row, ensure_ascii=ensure_ascii)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 from data_pipeline.errors import UserError
 from data_pipeline.files.file_error import FileError
-from data_pipeline.files.paths import as_path
+from data_pipeline.files.paths import as_path, is_remote
 
 GENERATOR = "semcoder-jax"
 PAGE_MARK = f'<meta name="generator" content="{GENERATOR}">'.encode()
@@ -50,6 +50,16 @@ def check_replaceable(
         raise FileError(error.errno, error.strerror, os.fspath(path)) from None
     if not is_ours(begin):
         raise UserError(f"{flag}={os.fspath(path)}: {_FOREIGN}")
+
+
+def check_continuable(flag: str, path: str | os.PathLike) -> None:
+    """Raises UserError if `path` is a device or pipe, whose rows no later run could read."""
+    path = as_path(path)
+    if not is_remote(path) and path.exists() and not (path.is_file() or path.is_dir()):
+        raise UserError(
+            f"{flag}={os.fspath(path)}: expected a file, from which a stopped command goes on; "
+            "it is a device or pipe"
+        )
 
 
 def has_fields(*names: str) -> Callable[[bytes], bool]:

@@ -79,6 +79,13 @@ class Pyx(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             yield number, example(record)
 
 
+class _OwnInfo(tfds.core.DatasetInfo):
+    """Describes a dataset that TFDS does not publish."""
+
+    def initialize_from_bucket(self) -> None:
+        """Does nothing: TFDS would look for published metadata and leave an empty folder behind."""
+
+
 def dataset_info(
     builder: tfds.core.DatasetBuilder,
     fingerprint: str,
@@ -96,7 +103,7 @@ def dataset_info(
     metadata = {"fingerprint": fingerprint}
     if split_by is not None:
         metadata[_SPLIT_BY] = split_by
-    return tfds.core.DatasetInfo(
+    return _OwnInfo(
         builder=builder,
         description=f"PyX and PyX-R training records; kinds: {', '.join(KINDS)}.",
         features=tfds.features.FeaturesDict(

@@ -29,6 +29,7 @@ from data_pipeline.pyx.prompts import backward_field, forward_field
 from data_pipeline.source.calls import Call, CallError, parse_call, parse_value
 from data_pipeline.source.literals import LiteralError, same_value
 from data_pipeline.teacher.prompts import HEADINGS, TeacherPrompt, messages, text
+from data_pipeline.terminal.tables import rank_counts
 from data_pipeline.tracing import Trace
 from data_pipeline.verify import CONFIRMED, CONTRADICTED, Claim, example_outcomes, verify_trace
 
@@ -114,7 +115,7 @@ class Counts:
             ("questions", f"{self.questions:,}"),
             ("monologues kept", f"{self.kept:,} ({share})"),
             ("answers looked at", f"{self.answers:,}"),
-            *((f"  refused: {why}", f"{count:,}") for why, count in self.refused.most_common()),
+            *((f"  refused: {why}", f"{count:,}") for why, count in rank_counts(self.refused)),
             ("steps confirmed", f"{self.confirmed_claims:,}"),
             ("requests", f"{spent.asked:,} made, {spent.cached:,} from the cache"),
             ("tokens", f"{usage.prompt_tokens:,} in, {usage.completion_tokens:,} out"),

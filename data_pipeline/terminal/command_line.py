@@ -10,12 +10,14 @@ import argparse
 import atexit
 import contextlib
 import functools
+import importlib.machinery
 import itertools
 import os
 import re
 import signal
 import sys
 import threading
+import types
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -29,6 +31,10 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 READER_GONE = 141  # 128 + SIGPIPE
 GOES_ON = "stopped; the same command goes on from here"
 _SOON = 0.02  # seconds
+_LOADING = {
+    importlib.machinery.ExtensionFileLoader.create_module.__code__,
+    importlib.machinery.ExtensionFileLoader.exec_module.__code__,
+}
 COMPLETION_VARIABLE = "_ARGCOMPLETE"  # set by the shell while it completes a line
 
 # Spelling in our own help -> the spelling by which the user called, longest first.
@@ -118,25 +124,65 @@ def end_process(status: int) -> NoReturn:
 
 @contextlib.contextmanager
 def _kept_interrupts() -> Iterator[None]:
-    """Sends a Ctrl-C again that Python only reports, because it came while a callback ran.
+    """Keeps a Ctrl-C that Python or C code only prints: sends it again, or ends the block with it.
 
-    Such as JAX's at each garbage collection.
+    Python prints one that came while a callback ran, such as JAX's at each garbage collection. C
+    code prints one and raises another error instead, such as numpy's when it is imported. While an
+    extension is initialized, which may crash then, one is put off.
     """
-    report = sys.unraisablehook
+    report, show = sys.unraisablehook, sys.excepthook
+    sent: list[threading.Timer] = []
 
-    def send_again(unraisable) -> None:
-        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
-            report(unraisable)
-            return
+    def send_again() -> None:
         again = threading.Timer(_SOON, os.kill, (os.getpid(), signal.SIGINT))
         again.daemon = True
         again.start()
+        sent.append(again)
 
-    sys.unraisablehook = send_again
+    def on_unraisable(unraisable) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            send_again()
+        else:
+            report(unraisable)
+
+    def on_printed(kind, error, trace) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            send_again()
+        else:
+            show(kind, error, trace)
+
+    def on_interrupt(number, frame) -> None:
+        if _initializes_extension(frame):
+            send_again()
+        else:
+            signal.default_int_handler(number, frame)
+
+    is_main = threading.current_thread() is threading.main_thread()
+    is_usual = is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    sys.unraisablehook, sys.excepthook = on_unraisable, on_printed
+    if is_usual:
+        signal.signal(signal.SIGINT, on_interrupt)
     try:
         yield
+    except Exception:
+        if not any(again.is_alive() for again in sent):
+            raise
+        for again in sent:
+            again.cancel()
+        raise KeyboardInterrupt from None
     finally:
-        sys.unraisablehook = report
+        sys.unraisablehook, sys.excepthook = report, show
+        if is_usual and signal.getsignal(signal.SIGINT) is on_interrupt:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _initializes_extension(frame: types.FrameType | None) -> bool:
+    """Returns whether a compiled module's own initialization is below a frame."""
+    while frame is not None:
+        if frame.f_code in _LOADING:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def split_passed_on(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

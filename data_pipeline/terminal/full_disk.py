@@ -57,7 +57,10 @@ def _path(error: BaseException) -> str | None:
 
 
 def _free(path: str) -> str:
+    """Returns " (N bytes free)" of the file system of a file or folder; a device has none."""
     folder = Path(path)
+    if folder.exists() and not (folder.is_file() or folder.is_dir()):
+        return ""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     with contextlib.suppress(OSError):

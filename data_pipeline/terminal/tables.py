@@ -1,7 +1,7 @@
 """Formats tables for a terminal: aligned, numbers to the right, units in the heading."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.rule import Rule
@@ -30,6 +30,15 @@ def format_table(headings: Sequence[str], rows: Sequence[Sequence[str | int | fl
     for row in cells:
         grid.add_row(*map(Text, row))
     return "\n".join(_plain_lines(grid))
+
+
+def rank_counts(counts: Mapping[str, int], most: int | None = None) -> list[tuple[str, int]]:
+    """Returns the `most` highest counts (None: all) with their names, equal ones by name.
+
+    Counter.most_common leaves equal ones as they were counted, which a repeated run may do in
+    another order.
+    """
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:most]
 
 
 def format_percent(share: float) -> str:

@@ -13,7 +13,8 @@ Other flags:
     --mode=compat|fixed   compat reproduces upstream's scores to the digit; fixed asks and scores
                           the same questions correctly; default: both
     --json=FILE           also writes the result here; a workdir always contains it
-    --config.NAME=VALUE   sets a field of the config (of every config of a suite)
+    --config.NAME=VALUE   sets a field of the config (of every config of a suite), such as
+                          batch_size, the prompts decoded together (rounded up to 1, 2, 4, 8, 16, …)
 
 check scores each benchmark's own references, which must all be right, and answers that are wrong by
 construction, of which none may be; it asks no model. NAME is cruxeval, humaneval, mbpp, heldout,

@@ -4,8 +4,9 @@
         [--config.a.b=…]
 
 With the same arguments the command continues from the last checkpoint, and on the same mesh it
-equals an uninterrupted run bit for bit. After SIGTERM or Ctrl-C it finishes the step, saves and
-exits with code 0.
+equals an uninterrupted run bit for bit. After SIGTERM or Ctrl-C it says so, finishes the step,
+saves and exits with code 0; Ctrl-C before the first step, or a second one, ends it with code 130. A
+mistake of the user ends it with code 2.
 
 WORKDIR: that of a training run (config.json, model/, checkpoints/, metrics.jsonl, …), and
 rollouts.jsonl: every sampled answer with its verdicts.

@@ -3,9 +3,9 @@
     python -m semcoder_jax.sample --checkpoint=DIR --prompts=FILE.jsonl --output=FILE.jsonl
 
 DIR is an HF directory or a training workdir. Each input row {"id", "prompt"} gives an output row
-{"id", "text", "finish_reason"}, in input order; finish_reason is "stop" (EOS or a stop string) or
-"length". An input row may override the flags: "temperature", "top_p", "top_k", "seed", "stop" (a
-list), "max_new_tokens", "n", "logprobs".
+{"id", "text", "finish_reason"}, in input order. "id" is text or a whole number; finish_reason is
+"stop" (EOS or a stop string) or "length". An input row may override the flags: "temperature",
+"top_p", "top_k", "seed", "stop" (a list), "max_new_tokens", "n", "logprobs".
 
 With n above 1 a prompt gives n output rows, numbered by "sample" (0 … n - 1). With logprobs=K an
 output row has "logprobs": for each token its "token" (id) and "logprob", and in "top" the K most
@@ -78,7 +78,8 @@ def _parser() -> CommandParser:
         "--slots",
         "--batch_size",
         type=int,
-        help="most rows decoded together; default: 16 on CPU, 64 elsewhere",
+        help="most rows decoded together, rounded up to 1, 2, 4, 8, 16, 24, …; default: 16 on CPU, "
+        "64 elsewhere",
     )
     add(
         "--speculation",

@@ -4,8 +4,8 @@
         [--profile[=STEPS]]    # trace STEPS steps (5) after warm-up into WORKDIR/profile
 
 With the same arguments the command continues from the last checkpoint, and on the same mesh the
-losses equal those of an uninterrupted run bit for bit. After SIGTERM or Ctrl-C it finishes the
-step, saves and exits with code 0; Ctrl-C before the first step ends it at once, with code 130.
+losses equal those of an uninterrupted run bit for bit. After SIGTERM or Ctrl-C it says so, finishes
+the step, saves and exits with code 0; Ctrl-C before the first step ends it at once, with code 130.
 Compiled programs are cached, so that a restart does not compile again: in the user's cache folder,
 or in WORKDIR/compiled if there are several processes (JAX_COMPILATION_CACHE_DIR overrides both).
 

@@ -268,7 +268,8 @@ class AccuracyConfig:
     evaluation's: "heldout" (forward), "heldout_backward", "humaneval", … `data` maps such a name to
     its file; without it, the problems are those of the run's own held-out split (problems.jsonl),
     or the benchmark's public data. `variant` is the prompt ("monologue", "direct", …; None: each
-    benchmark's first). `batch_size` prompts are decoded together, up to `max_new_tokens` each.
+    benchmark's first). `batch_size` prompts, rounded up to 1, 2, 4, 8, 16, 24, …, are decoded
+    together, up to `max_new_tokens` each.
 
     Training is not changed by it: it draws no random numbers, and a resumed run measures the same.
     """

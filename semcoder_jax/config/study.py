@@ -61,7 +61,8 @@ class FormsStudy(StudyConfig):
     Every form in `forms` is trained on up to `functions` functions and asked about `heldout` other
     ones of each level. At most `curve_points` times in a training, the last time at its end, it is
     also asked about the first `curve_problems` of each level. Answers have at most `max_new_tokens`
-    tokens; `batch_size` are sampled together. `workers` processes make the data.
+    tokens; `batch_size` (rounded up as accuracy.batch_size is) are sampled together. `workers`
+    processes make the data.
 
     The functions are synthetic if the recipe's `data.source` is; with "jsonl" they are real ones,
     trained on those of `data.train` and asked about those of `data.eval`. `cruxeval`, CRUXEval's
@@ -143,7 +144,8 @@ class RubberDuckStudy(StudyConfig):
     wrong programs among the faults. At most `asked_models` times in that training, the last time at
     its end, it is asked about `problems` held-out functions, and again for `rounds` repairs (at
     most 5) or `resamples` new programs at `temperature`; `max_new_tokens` bounds an answer,
-    `batch_size` are sampled together. `workers` processes make the data.
+    `batch_size` (rounded up as accuracy.batch_size is) are sampled together. `workers`
+    processes make the data.
     """
 
     functions: int = 10_000

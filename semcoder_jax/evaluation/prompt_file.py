@@ -13,6 +13,8 @@ from typing import Any
 
 from data_pipeline.files import (
     as_path,
+    check_continuable,
+    check_id,
     check_replaceable,
     check_separate,
     has_fields,
@@ -57,7 +59,7 @@ class Prompt:
     `line` is its line number, from 1; `changes` has its fields of ROW_FIELDS, type-checked.
     """
 
-    id: str
+    id: str | int
     text: str
     line: int
     changes: Mapping = dataclasses.field(default_factory=dict)
@@ -65,18 +67,19 @@ class Prompt:
 
 def read_prompts(path: str | Path) -> list[Prompt]:
     """Reads a prompt file, skipping blank lines. Raises PromptFileError (file:line, field)."""
-    prompts: dict[str, Prompt] = {}
+    prompts: dict[str | int, Prompt] = {}
     for number, line in read_numbered_lines(path, raises=PromptFileError):
         where = f"{path}:{number}"
         row = parse_row(line, where, raises=PromptFileError)
         _check_fields(row, where)
-        for field in ("id", "prompt"):
+        name = check_id(row, where, raises=PromptFileError)
+        for field in ("id", "prompt") if isinstance(name, str) else ("prompt",):
             _check_text(row, field, where)
-        if row["id"] in prompts:
-            first = prompts[row["id"]].line
-            raise PromptFileError(f"{where}: field 'id': {row['id']!r} stands in line {first}")
+        if name in prompts:
+            first = prompts[name].line
+            raise PromptFileError(f"{where}: field 'id': {name!r} stands in line {first}")
         changes = {field: row[field] for field in ROW_FIELDS if field in row}
-        prompts[row["id"]] = Prompt(row["id"], row["prompt"], number, changes)
+        prompts[name] = Prompt(name, row["prompt"], number, changes)
     return list(prompts.values())
 
 
@@ -99,6 +102,7 @@ def sample_file(
     """
     output = as_path(output)
     check_separate({"--prompts": prompts_path, "--output": output})
+    check_continuable("--output", output)
     check_replaceable("--output", output, has_fields("id", "text", "finish_reason"))
     prompts = read_prompts(prompts_path)
     if output.is_dir() or not (is_remote(output) or output.parent.is_dir()):
@@ -176,7 +180,7 @@ def _key(place: int, sample: int) -> str:
     return f"{place}/{sample}"
 
 
-def _row(prompt_id: str, sample: int, n: int, update: Update) -> dict:
+def _row(prompt_id: str | int, sample: int, n: int, update: Update) -> dict:
     generation = update.generation
     row = {"id": prompt_id, "text": generation.text, "finish_reason": generation.finish_reason}
     if n > 1:

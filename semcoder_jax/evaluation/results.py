@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.files import as_path, write_json
+from data_pipeline.terminal.tables import rank_counts
 from data_pipeline.verify import CONFIRMED, CONTRADICTED, Claim
 from semcoder_jax.errors import UserError
 from semcoder_jax.evaluation.statistics import Estimate, estimate, pass_at_k
@@ -177,7 +178,7 @@ def _scores_of_group(key, group: Sequence[Answer], ks: Sequence[int]) -> Iterabl
             k=k,
             estimate=estimate(list(chances.values())),
             samples=len(group),
-            outcomes=dict(Counter(answer.outcome for answer in group).most_common()),
+            outcomes=dict(rank_counts(Counter(answer.outcome for answer in group))),
             reasoning=_reasoning(group),
             answered=estimate(part) if 0 < len(part) < len(chances) else None,
         )
@@ -195,7 +196,7 @@ def _reasoning(group: Sequence[Answer]) -> Reasoning | None:
         unchecked=sum(
             not any(c.verdict in (CONFIRMED, CONTRADICTED) for c in _steps(a)) for a in verified
         ),
-        first_wrong=dict(Counter(a.first_wrong_step.kind for a in wrong).most_common()),
+        first_wrong=dict(rank_counts(Counter(a.first_wrong_step.kind for a in wrong))),
     )
 
 

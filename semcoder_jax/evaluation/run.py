@@ -69,7 +69,10 @@ class Subject:
     chat: bool | None = None
 
     def source(self, batch_size: int) -> GenerationSource:
-        """Returns the source of answers; a checkpoint decodes `batch_size` prompts together."""
+        """Returns the source of answers.
+
+        A checkpoint decodes `batch_size` prompts together, rounded up to 1, 2, 4, 8, 16, 24, …
+        """
         if self.checkpoint is not None:
             return CheckpointSource(self.checkpoint, batch_size=batch_size)
         return EndpointSource(Endpoint(self.endpoint, self.model), chat=self.chat)

@@ -68,7 +68,7 @@ def stream(
       model: has `config`, `graphdef`, `params` and `tokenizer` (loading.load_model).
       prompts: texts (BOS is prepended), or token ids (used unchanged).
       params: sampling parameters of all prompts.
-      batch_size: maximum number of rows decoded together.
+      batch_size: maximum number of rows decoded together, rounded up to 1, 2, 4, 8, 16, 24, …
       row_seeds: index of each prompt's random stream; default: the prompt's index. The same
         stream gives the same tokens in any batch.
       speculation: see Engine.
@@ -99,7 +99,8 @@ def stream_requests(
 ) -> Iterator[Update]:
     """Yields the last update of every sample, as they end, from an engine for these requests.
 
-    `batch_size` is the maximum number of rows decoded together (None: the device's default).
+    `batch_size` is the maximum number of rows decoded together, rounded up to 1, 2, 4, 8, 16, 24, …
+    (None: the device's default).
     Raises SamplingError, before any work, if a request cannot be served.
     """
     if not requests:

@@ -11,6 +11,7 @@ from data_pipeline.files import AnyPath, as_path, hold_lock, is_remote, write_js
 from data_pipeline.terminal.missing_packages import check_packages
 from semcoder_jax.config import ConfigError, differing_study_fields, parse_study
 from semcoder_jax.config.fields import plain_record
+from semcoder_jax.errors import UserError
 from semcoder_jax.studies.page import check_page, write_report
 from semcoder_jax.studies.stages import FOLDER as STAGES
 from semcoder_jax.studies.stages import read_spent, run_stages, spent_by_stage, unfinished_stages
@@ -18,6 +19,7 @@ from semcoder_jax.studies.stored import StoredError, read_object
 
 RECORD = "study.json"
 LOCK = "running.lock"
+_FAILED = "failed"  # in the record: no stage is done, and the first one ended with a mistake
 _BEFORE = (LOCK, "compiled", "lost+found")  # what may lie in WORKDIR before a study begins
 
 
@@ -59,8 +61,16 @@ def run_study(
     elif record is None or unfinished_stages(stages, folder):
         module.check(study, recipe, folder)
         with hold_lock(folder / LOCK, wait=False):
-            record = record or _begin(plain_record(config), folder, command)
-            run_stages(stages, folder, say)
+            if record is None:
+                record = _begin(plain_record(config), folder, command)
+            elif _FAILED in record:
+                record = _begin_again(record, folder)
+            try:
+                run_stages(stages, folder, say)
+            except UserError:
+                if not _has_done_stages(folder):
+                    write_json(folder / RECORD, record | {_FAILED: True})
+                raise
     report = module.report(study, recipe, folder)
     spent = spent_by_stage(stages, folder)
     return write_report(report, _head(record, spent), page, study.name)
@@ -84,7 +94,8 @@ def _check_paths(workdir: str, pages: str | None, name: str) -> tuple[Path, AnyP
 def _find_record(config: dict, workdir: Path) -> dict | None:
     """Returns WORKDIR's record, or None if a study can begin there. Raises ConfigError.
 
-    A study of which no stage is done binds nothing: another may begin in its place.
+    A study whose first stage ended with a mistake of the user binds nothing: another may begin in
+    its place.
     """
     path = workdir / RECORD
     if not path.is_file():
@@ -102,7 +113,7 @@ def _find_record(config: dict, workdir: Path) -> dict | None:
         differing = {"config": (None, f"unreadable ({error})")}
     if not differing:
         return record
-    if not _has_done_stages(workdir):
+    if _FAILED in record:
         return None
     name, (ours, theirs) = next(iter(differing.items()))
     raise ConfigError(
@@ -133,6 +144,13 @@ def _begin(config: dict, workdir: Path, command: str) -> dict:
     for path in (workdir / STAGES).glob("*.json"):
         path.unlink()
     record = {"config": config, "command": command, "machine": describe_machine()}
+    write_json(workdir / RECORD, record)
+    return record
+
+
+def _begin_again(record: dict, workdir: Path) -> dict:
+    """Binds WORKDIR to a study whose first stage failed before."""
+    record = {name: value for name, value in record.items() if name != _FAILED}
     write_json(workdir / RECORD, record)
     return record
 

@@ -9,6 +9,8 @@ from semcoder_jax import hf
 from semcoder_jax.checkpoints import MODEL
 from semcoder_jax.config import MODELS, ConfigError, DecoderConfig, build_decoder_config
 
+_QUICKSTART = "runs/quickstart"  # the workdir of launch/quickstart.sh
+
 # A model can go on with another scaling of RoPE, and with the context that it is scaled for.
 SCALING = frozenset(
     {
@@ -32,12 +34,25 @@ def resolve_architecture(model: Mapping, sequence_length: int, tokenizer) -> Dec
             model, vocab_size=hf.tokenizer_size(tokenizer), sequence_length=sequence_length
         )
     source = as_path(model["init_from"])
-    found = hf.read_config(source / MODEL if (source / MODEL).is_dir() else source)
+    folder = source / MODEL if (source / MODEL).is_dir() else source
+    if not (folder / "config.json").exists():
+        raise ConfigError(f"config: model.init_from: {source}: no model; {_maker(source)}")
+    found = hf.read_config(folder)
     own = {name: model[name] for name in model if name not in ("init_from", "architecture")}
     named = dataclasses.asdict(MODELS[model["architecture"]]) if "architecture" in model else {}
     rescaled = {name: own[name] for name in own if name in SCALING}
     _check_equal(named | own, found, source, ignored={"initializer_range", *rescaled})
     return _rescale(found, rescaled, source)
+
+
+def _maker(source: AnyPath) -> str:
+    """Names the commands that put a model where a config looks for one."""
+    if source == as_path(_QUICKSTART):
+        return f"`semcoder train --config=configs/quickstart.py --workdir={source}` trains it"
+    return (
+        f"`semcoder import --source=HF_DIR_OR_ID --output={source}` brings one, "
+        f"`semcoder train --config=FILE.py --workdir={source}` trains one"
+    )
 
 
 def check_start(model: Mapping, sequence_length: int) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import jax
 
 from semcoder_jax.checkpoints import Checkpoints
+from semcoder_jax.training.signal_notice import signal_notice
 
 
 class _InterruptedError(BaseException):
@@ -21,7 +23,8 @@ class StopSignal:
     """Turns SIGTERM and SIGINT into a request to stop after the current step.
 
     In a run of several processes JAX's preemption service receives SIGTERM and all processes agree
-    on the step; SIGINT is forwarded to it. A second SIGINT interrupts at once.
+    on the step; SIGINT is forwarded to it. A second SIGINT interrupts at once. The first signal
+    that this process handles is told on stderr when it comes, though the step still runs.
     """
 
     def __init__(self):
@@ -29,14 +32,17 @@ class StopSignal:
         self._alone = jax.process_count() == 1
         self._may_interrupt = False
         self._previous: dict[int, Any] = {}
+        self._notice = contextlib.ExitStack()
 
     def __enter__(self) -> "StopSignal":
         if threading.current_thread() is threading.main_thread():
             signals = (signal.SIGINT, signal.SIGTERM) if self._alone else (signal.SIGINT,)
             self._previous = {number: signal.signal(number, self._on_signal) for number in signals}
+            self._notice.enter_context(signal_notice(signals, self._tell))
         return self
 
     def __exit__(self, *_) -> None:
+        self._notice.close()
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
@@ -76,6 +82,11 @@ class StopSignal:
             return "stopped"
         name, since = self._seen
         return f"stopped {time.monotonic() - since:.1f} s after {name}"
+
+    def _tell(self, number: int) -> None:
+        step = "this step" if self._alone else "a step that all processes agree on"
+        name = signal.Signals(number).name
+        print(f"{name}: stopping after {step}, which is then saved", file=sys.stderr, flush=True)
 
     def _on_signal(self, number: int, _frame) -> None:
         if self._seen and number == signal.SIGINT:

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks import accelerator
 from benchmarks.accelerator import Stage
+from benchmarks.models import open_directory
 
 REPOSITORY = Path(__file__).parents[2]
 FIGURES = "print('a library speaks'); print('{\"sides\": {}}')"
@@ -25,6 +26,15 @@ def run(stages, output, seconds=600.0, memory=1e9):
 def figures_of(output):
     rows = [json.loads(line) for line in (output / "figures.jsonl").open(encoding="utf-8")]
     return {row.pop("stage"): row for row in rows}
+
+
+def test_a_folder_that_a_benchmark_makes_is_told_once(tmp_path, capsys):
+    folder = tmp_path / "new" / "models"
+    assert open_directory(folder) == folder and folder.is_dir()
+    told = capsys.readouterr()
+    assert told.err == f"--directory={folder}: a new folder, in which the models stay\n"
+    assert open_directory(folder) == folder
+    assert capsys.readouterr() == ("", "") and told.out == ""
 
 
 def test_a_stage_that_hangs_or_fails_leaves_the_others(tmp_path):

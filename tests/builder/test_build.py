@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -28,6 +29,7 @@ from data_pipeline.builder import (
     recheck,
     row_maker,
     rows,
+    runners,
 )
 from data_pipeline.builder.held_out import EVAL, TRAIN
 from data_pipeline.builder.report import summary
@@ -165,6 +167,7 @@ def test_a_finished_build_is_returned_and_more_source_adds_to_it(built, sources,
     stamp = (output / "report.json").stat().st_mtime_ns
     again = build(options_for(sources / "texts", workers=1), output, progress=False)
     assert again.to_json() == first.to_json()
+    assert summary(again) == summary(first)
     assert first.function_fingerprint == FINGERPRINT
     metadata = json.loads((pyx.folder_of(output) / "metadata.json").read_text())
     assert metadata["function_fingerprint"] == FINGERPRINT
@@ -305,12 +308,28 @@ def test_mistakes_end_in_one_line(arguments, message, sources, tmp_path, monkeyp
     assert not (tmp_path / "x").exists()
 
 
-def test_what_a_runner_fails_of_is_told_in_one_line(sources, tmp_path, capsys):
+def test_what_a_runner_fails_of_is_told_in_one_line(sources, tmp_path, monkeypatch, capsys):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     nobody = ["--pipeline.job_endpoint=127.0.0.1:9", "--pipeline.job_server_timeout=1"]
     arguments = [f"--source={sources}", f"--output={tmp_path}", "--runner=PortableRunner", *nobody]
     assert main(arguments) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("error: --runner=PortableRunner: ")
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_pipeline_stopped_at_once_leaves_no_temporary_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    runners.remove_temporary_files()
+    assert tmp_path.is_dir()
+    with runners._temporary_files():
+        (Path(tempfile.mkdtemp()) / "file").write_text("of Beam")
+        assert len(list(tmp_path.rglob("file"))) == 1
+        runners.remove_temporary_files()
+        assert list(tmp_path.iterdir()) == []
+    assert tempfile.gettempdir() == str(tmp_path)
 
 
 def test_options_are_read_as_written():

@@ -105,6 +105,51 @@ def test_a_ctrl_c_that_a_callback_swallows_still_stops():
     assert (done.returncode, done.stdout, done.stderr) == (130, "goes on\n", "\nstopped\n")
 
 
+@pytest.mark.parametrize("then", ["raise ImportError('C code failed')", "time.sleep(60)"])
+def test_a_ctrl_c_that_c_code_prints_still_stops(then):
+    """PyErr_Print calls sys.excepthook; numpy's import does so and raises an ImportError."""
+    script = (
+        "import signal, sys, time\n"
+        "from data_pipeline.terminal.command_line import end_process, run_command\n"
+        "def work(arguments):\n"
+        "    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)\n"
+        f"    {then}\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "end_process(run_command(work, []))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nstopped\n")
+
+
+def test_a_ctrl_c_waits_until_an_extension_is_initialized():
+    """C code that initializes one, here asks for its name, may crash if it is interrupted."""
+    script = (
+        "import contextlib, importlib.machinery, os, signal, time\n"
+        "from data_pipeline.terminal.command_line import end_process, run_command\n"
+        "class Spec:\n"
+        "    @property\n"
+        "    def name(self):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        for _ in range(1000):\n"
+        "            pass\n"
+        "        print('whole', flush=True)\n"
+        "        raise ImportError('no such extension')\n"
+        "def work(arguments):\n"
+        "    loader = importlib.machinery.ExtensionFileLoader('none', 'none')\n"
+        "    with contextlib.suppress(ImportError):\n"
+        "        loader.create_module(Spec())\n"
+        "    time.sleep(60)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "end_process(run_command(work, []))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "whole\n", "\nstopped\n")
+
+
 def test_an_interrupted_process_runs_its_exit_handlers():
     script = (
         "import atexit\n"

@@ -6,6 +6,7 @@ import pytest
 
 from data_pipeline.monologue.inline import direct_answer, inline_monologue
 from data_pipeline.source.fingerprints import FINGERPRINT
+from semcoder_jax.commands import evaluate
 from semcoder_jax.evaluation.benchmarks.heldout import (
     Heldout,
     HeldoutError,
@@ -15,6 +16,7 @@ from semcoder_jax.evaluation.benchmarks.heldout import (
 )
 from semcoder_jax.evaluation.harness import Response, score_generations
 from tests.support.random_runs import write_problems
+from tests.support.tiny_checkpoint import write_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -208,3 +210,16 @@ def test_problems_split_by_another_fingerprint_are_refused_in_one_line(
     with pytest.raises(HeldoutError, match=f"{beside}: .*tree-3.11/0.*again$") as raised:
         read_problems(path, limit=1)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("config", ["heldout", "heldout_backward", "heldout_code", "reval"])
+def test_a_checkpoint_without_held_out_problems_says_what_to_pass(config, tmp_path, capsys):
+    checkpoint = write_checkpoint(tmp_path / "checkpoint")
+    arguments = [f"--config=configs/eval/{config}.py", f"--workdir={tmp_path / 'out'}"]
+    assert evaluate.main([*arguments, f"--checkpoint={checkpoint}"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {checkpoint}/corpus/problems.jsonl: no such file")
+    assert "--config.data=FILE" in told and told.count("\n") == 1
+    assert evaluate.main([*arguments, "--endpoint=http://127.0.0.1:9", "--model=m"]) == 2
+    assert capsys.readouterr().err.startswith("error: --config.data=FILE: ")
+    assert not (tmp_path / "out").exists()

@@ -1,6 +1,7 @@
 """Tests that no command replaces a file that it did not write, and that each replaces its own."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -8,7 +9,12 @@ import pytest
 from data_pipeline.commands import build, decontaminate, execute, faults, seeds, verify
 from data_pipeline.endpoint.reply_cache import ReplyCache, ReplyCacheError
 from data_pipeline.errors import UserError
-from data_pipeline.files import check_folder_ours, check_replaceable, has_fields
+from data_pipeline.files import (
+    check_continuable,
+    check_folder_ours,
+    check_replaceable,
+    has_fields,
+)
 from semcoder_jax.commands import evaluate
 from semcoder_jax.evaluation import page
 from semcoder_jax.evaluation.results import write_runs
@@ -117,6 +123,19 @@ def test_folders_with_a_mark_are_ours(tmp_path):
     (tmp_path / ".work").mkdir()
     check_folder_ours("--output", tmp_path, ".work", ["train.jsonl"])
     check_folder_ours("--output", tmp_path / "missing", ".work", ["train.jsonl"])
+
+
+def test_rows_that_a_later_run_reads_are_not_written_to_a_device(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/full", tmp_path / "pipe"):
+        with pytest.raises(UserError, match="expected a file, from which a stopped command"):
+            check_continuable("--out", path)
+    for path in (tmp_path, tmp_path / "missing", __file__, "gs://bucket/rows.jsonl"):
+        check_continuable("--out", path)
+    (tmp_path / "rows.jsonl").write_text('{"id": 1, "program": "def f(): pass", "call": "f()"}\n')
+    # It never ends reading what /dev/full holds.
+    assert execute.main([f"--jsonl={tmp_path / 'rows.jsonl'}", "--out=/dev/full"]) == 2
+    assert capsys.readouterr().err.startswith("error: --out=/dev/full: expected a file")
 
 
 def test_devices_and_missing_files_are_replaceable(tmp_path):

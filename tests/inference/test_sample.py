@@ -10,13 +10,13 @@ import pytest
 from semcoder_jax.commands.sample import main
 from semcoder_jax.evaluation import prompt_file as sample
 from semcoder_jax.inference.engine import Engine
-from semcoder_jax.inference.generate import SamplingParams, generate
+from semcoder_jax.inference.generate import SamplingParams, _slots_bucket, generate
 from semcoder_jax.inference.request import Request
 from semcoder_jax.loading import load_model
 from tests.support.tiny_checkpoint import write_checkpoint
 
 PROMPTS = ["def f(a):", "x = [1, 2]\n" * 6, "a", "return the answer"]
-ROWS = [{"id": f"p{i}", "prompt": text} for i, text in enumerate(PROMPTS)]
+ROWS = [{"id": i if i % 2 else f"p{i}", "prompt": text} for i, text in enumerate(PROMPTS)]
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,10 @@ def test_stop_strings_may_be_given_several_times(command):
         ('{"id": "a", "prompt": "x"}\n{"id": "b"\n', ":2: not JSON"),
         ('{"id": "a", "prompt": "x"}\n\n[1]\n', ":3: expected a JSON object"),
         ('{"id": "a"}\n', ":1: field 'prompt': missing"),
-        ('{"id": 3, "prompt": "x"}\n', ":1: field 'id': expected a non-empty string"),
+        ('{"id": "", "prompt": "x"}\n', ":1: field 'id': expected a non-empty string"),
+        ('{"id": 3.0, "prompt": "x"}\n', ":1: field 'id': expected text or a whole number"),
+        ('{"id": true, "prompt": "x"}\n', ":1: field 'id': expected text or a whole number"),
+        ('{"id": 3, "prompt": "x"}\n{"id": 3, "prompt": "y"}\n', ":2: field 'id': 3 stands in"),
         ('{"id": "a", "prompt": ""}\n', ":1: field 'prompt': expected a non-empty string"),
         ('{"id": "a", "prompt": "\\ud800"}\n', ":1: field 'prompt': a lone surrogate"),
         ('{"id": "a", "prompt": "x", "k": 1}\n', ":1: unknown field 'k'"),
@@ -198,7 +201,7 @@ def test_rows_set_what_the_flags_set_for_all(command, checkpoint, tmp_path):
     )
     assert run(command) == 0
     rows = read(command["output"])
-    assert [row["id"] for row in rows] == ["p0", "p0", "p0", "p1", "p2", "p3"]
+    assert [row["id"] for row in rows] == ["p0", "p0", "p0", 1, "p2", 3]
     assert [row.pop("sample", None) for row in rows] == [0, 1, 2, None, None, None]
     told = rows[3].pop("logprobs")
     base = {"max_new_tokens": 20, "temperature": 0.8, "seed": 7}
@@ -265,3 +268,13 @@ def test_no_prompts_give_an_empty_file(command, tmp_path):
     (tmp_path / "prompts.jsonl").write_text("")
     assert run(command) == 0
     assert read(command["output"]) == []
+
+
+def test_the_number_of_rows_is_rounded_up_as_the_help_says(capsys):
+    numbers = [1, 2, 4, 8, 16, 24, 32, 40]
+    for size in range(1, 41):
+        expected = min(number for number in numbers if number >= size)
+        assert _slots_bucket(size) == expected
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "rounded up to 1, 2, 4, 8, 16, 24, …" in " ".join(capsys.readouterr().out.split())

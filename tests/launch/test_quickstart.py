@@ -1,13 +1,15 @@
 """Tests a small quickstart: all stages run, a second run reuses results, mistakes are one line."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
-from launch.quickstart import main
+from launch.quickstart_stages import main
 
 TINY = [
     "--config.data.synthetic.functions=200",
@@ -81,3 +83,22 @@ def test_a_mistake_ends_in_one_line(tmp_path, argument, said, capsys):
     lines = error.strip().splitlines()
     assert lines[-1].startswith("error: ") and said in lines[-1]
     assert "Traceback" not in error
+
+
+def test_ctrl_c_while_it_imports_is_one_line(tmp_path):
+    """Sent while JAX and what it needs are being loaded."""
+    for seconds in (0.0, 0.3):
+        process = subprocess.Popen(
+            [sys.executable, "-v", "-m", "launch.quickstart", f"--workdir={tmp_path / 'run'}"],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for line in process.stderr:
+            if line.startswith("import 'jax.version'"):
+                break
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        told = [line for line in process.stderr if not line.startswith(("#", "import "))]
+        assert process.wait(60) == 130, told
+        assert "stopped\n" in told and not any("Traceback" in line for line in told), told
+        assert not (tmp_path / "run").exists()

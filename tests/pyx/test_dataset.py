@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,15 @@ def test_records_come_out_as_they_went_in(files, tmp_path):
     )
     assert sorted(info.features) == ["id", "kind", "prompt_field", "response"]
     assert {path.name.split("-")[0] for path in folder.glob("*array_record*")} == {"pyx_small"}
+
+
+def test_nothing_stays_among_the_temporary_files(files, tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    prepare(files, tmp_path / "data", name="pyx_small")
+    assert len(load(tmp_path / "data", "train", name="pyx_small")) == len(TRAIN)
+    assert list(temporary.iterdir()) == []
 
 
 def test_preparing_again_does_nothing_until_the_records_change(files, tmp_path, capsys):

@@ -19,12 +19,14 @@ class Study:
     """Stands for a module of a study; `ran` names the stages in the order in which they ran."""
 
     def __init__(self):
-        self.ran, self.refused = [], None
+        self.ran, self.refused, self.stopped = [], None, None
 
     def stages(self, study, recipe, workdir):
         def make(name):
             if name == self.refused:
                 raise ConfigError(f"config: {name} fails")
+            if name == self.stopped:
+                raise KeyboardInterrupt
             self.ran.append(name)
             (workdir / name).write_text(name)
 
@@ -82,6 +84,21 @@ def test_a_study_whose_first_stage_failed_binds_nothing(study, tmp_path):
     go(tmp_path, command="second")
     record = json.loads((tmp_path / "study.json").read_text())
     assert record["command"] == "second" and record["config"]["study"]["heldout"] == 150
+
+
+def test_a_study_that_was_stopped_in_its_first_stage_binds(study, tmp_path):
+    study.refused = "data"
+    with pytest.raises(ConfigError, match="data fails"):
+        go(tmp_path)
+    study.refused, study.stopped = None, "data"  # the second time it is stopped in the middle
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path)
+    study.stopped = None
+    with pytest.raises(ConfigError, match=r"begun with another config: study\.heldout is 9"):
+        go(tmp_path, study__heldout=9)
+    assert study.ran == []
+    go(tmp_path)
+    assert study.ran == ["data", "answers"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from data_pipeline.files import write_bytes
 from data_pipeline.terminal.command_line import run_command
 from data_pipeline.terminal.full_disk import describe_full_disk
 from tests.support.small_disk import mount_small_disk
@@ -52,6 +53,14 @@ def test_each_form_is_recognized(error, path, capsys):
     # Other programs write to the disk meanwhile.
     free = re.compile(r"[\d,.]+ (?=\w*B free|bytes free)")
     assert free.sub("", capsys.readouterr().err) == free.sub("", f"error: {found}\n")
+
+
+def test_a_device_has_no_free_bytes(capsys):
+    def write(_):
+        write_bytes("/dev/full", b"12345")
+
+    assert run_command(write, []) == 2
+    assert capsys.readouterr().err == f"error: /dev/full: {FULL} (needed 5 bytes)\n"
 
 
 @pytest.mark.parametrize(

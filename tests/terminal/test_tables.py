@@ -1,6 +1,8 @@
+import itertools
+
 import pytest
 
-from data_pipeline.terminal.tables import format_percent, format_table
+from data_pipeline.terminal.tables import format_percent, format_table, rank_counts
 
 
 def test_columns_are_aligned_and_numbers_stand_to_the_right():
@@ -35,3 +37,10 @@ def test_a_row_of_another_width_is_an_error():
 
 def test_a_table_without_rows_is_its_heading():
     assert format_table(("a", "bb"), []) == "a  bb\n─  ──"
+
+
+def test_equal_counts_are_ranked_by_name_whatever_was_counted_first():
+    expected = [("c", 3), ("a", 2), ("b", 2), ("d", 1)]
+    for counted in itertools.permutations({"a": 2, "b": 2, "c": 3, "d": 1}.items()):
+        assert rank_counts(dict(counted)) == expected
+        assert rank_counts(dict(counted), 2) == expected[:2]

@@ -180,3 +180,39 @@ def test_command_views_and_errors(file, tmp_path):
         assert done.returncode == 2 and done.stdout == ""
         assert done.stderr.startswith("error: ") and told in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        (
+            "from . import near\ndef f(x):\n    return x\n",
+            "no trace: line 1 raises ImportError: attempted relative import with no known parent "
+            "package; a program is run by itself, outside its package",
+        ),
+        (
+            "import no_such_module\ndef f(x):\n    return x\n",
+            "no trace: line 1 raises ModuleNotFoundError: No module named 'no_such_module'",
+        ),
+        (
+            "for i in (1, 0):\n    x = 1 // i\n",
+            "no trace: line 2 raises ZeroDivisionError: integer division or modulo by zero",
+        ),
+        ("import sys\nsys.exit('a\\nb')\n", "no trace: line 2 raises SystemExit: a b"),
+        ("def g(x):\n    return x\n", "the program defines no 'f'"),
+        ("while True:\n    pass\n", "the run was stopped: cpu limit"),
+    ],
+)
+def test_a_program_that_does_not_reach_the_call_is_told_in_one_line(
+    program, expected, tmp_path, capsys
+):
+    from data_pipeline.commands.trace import main
+
+    path = tmp_path / "program.py"
+    path.write_text(program)
+    for place in ([], ["--trusted"]):
+        status = main([str(path), "f(3)", *place])
+        told = capsys.readouterr()
+        if "--trusted" in told.err:
+            pytest.skip(told.err)  # no sandbox here
+        assert (status, told.out, told.err) == (2, "", f"error: {expected}\n")

@@ -1,8 +1,10 @@
 """Tests what is told of the time to save after SIGTERM, and a save that fails then."""
 
 import contextlib
+import hashlib
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -72,6 +74,35 @@ def test_a_signal_ends_a_block_that_it_may_end_and_no_other(number):
         os.kill(os.getpid(), number)
         done.append("behind")
     assert done == ["begun", "behind"] and stop.is_seen
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_told_while_compiled_code_runs(number, monkeypatch):
+    """Deriving a key stands for a step: C code in which Python handles no signal."""
+    told = []
+
+    class Stream:
+        def write(self, text):
+            told.append((time.monotonic(), text))
+
+        def flush(self):
+            pass
+
+    monkeypatch.setattr(sys, "stderr", Stream())
+    with StopSignal() as stop:
+        sender = threading.Timer(0.2, os.kill, (os.getpid(), number))
+        sender.start()
+        while not told and sender.is_alive():
+            hashlib.pbkdf2_hmac("sha256", b"word", b"salt", 5_000_000)
+            ended = time.monotonic()
+        sender.join()
+        os.kill(os.getpid(), signal.SIGTERM)  # a second one is not told
+        assert stop.is_seen
+    assert signal.set_wakeup_fd(-1) == -1
+    assert "".join(text for _, text in told) == (
+        f"{signal.Signals(number).name}: stopping after this step, which is then saved\n"
+    )
+    assert told[0][0] < ended
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from safetensors.numpy import save_file
 
 from semcoder_jax import hf
 from semcoder_jax.checkpoints import CheckpointError, Checkpoints, restore_step
+from semcoder_jax.commands import reinforce
 from semcoder_jax.commands.hf import main as hf_main
 from semcoder_jax.config import ConfigError, TrainConfig, parse_run
 from semcoder_jax.hf.config import config_fields
@@ -27,6 +29,7 @@ from tests.support.tiny_run import tiny_config
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 NAN = math.nan
+REPOSITORY = Path(__file__).parents[2]
 
 
 def test_float16_is_refused(data, tmp_path):
@@ -294,3 +297,27 @@ def test_weights_without_a_named_dtype_keep_their_own(base, tmp_path, dtypes, ex
     assert stored_dtype(tmp_path) == expected
     (tmp_path / "config.json").write_text(json.dumps(fields | {"dtype": "float16"}))
     assert stored_dtype(tmp_path) == "float16"
+
+
+@pytest.mark.parametrize(
+    ("start", "maker"),
+    [
+        (
+            "runs/quickstart",
+            "`semcoder train --config=configs/quickstart.py --workdir=runs/quickstart` trains it",
+        ),
+        ("models/other", "`semcoder import --source=HF_DIR_OR_ID --output=models/other` brings"),
+    ],
+)
+def test_a_start_that_is_missing_is_named_with_the_command_that_makes_it(
+    start, maker, tmp_path, monkeypatch, capsys
+):
+    """A config as the repository's, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    config = REPOSITORY / "configs" / "grpo_quickstart.py"
+    arguments = [f"--config={config}", f"--config.model.init_from={start}", "--workdir=run"]
+    assert reinforce.main(arguments) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: config: model.init_from: {start}: no model; ") and maker in told
+    assert told.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

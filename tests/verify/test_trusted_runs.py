@@ -37,6 +37,24 @@ def test_an_endless_call_ends_and_the_next_row_is_judged(tmp_path, capsys):
     assert ends["lines"][1]["verdict"] == "confirmed"
 
 
+def test_ids_may_be_whole_numbers_and_come_back_as_they_are(tmp_path, capsys):
+    text = "### Execution Simulation\n[L6]: `m` is 8."
+    one = {"program": DOUBLES, "call": "f(4)", "monologue": text}
+    ids = ["7", 7, -1, 10**30, ""]
+    rows = verify_rows(tmp_path, capsys, [{"id": each} | one for each in ids])
+    assert [row["id"] for row in rows] == ids and [type(row["id"]) for row in rows] == [
+        type(each) for each in ids
+    ]
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text('{"id": 7, "line": 1, "label": "true"}\n')
+    assert main([f"--jsonl={tmp_path / 'rows.jsonl'}", f"--labels={labels}", "--trusted"]) == 0
+    assert "(1/1)" in capsys.readouterr().out
+    for other in (7.0, True, None, [7]):
+        verify_rows(tmp_path, capsys, [{"id": other} | one])
+        assert main([f"--jsonl={tmp_path / 'rows.jsonl'}"]) == 2
+        assert "field 'id': expected text or a whole number" in capsys.readouterr().err
+
+
 def test_a_module_that_never_ends_is_one_line(tmp_path, capsys):
     program = "while True:\n    pass\ndef f(n):\n    return n\n"
     [row] = verify_rows(

@@ -62,11 +62,18 @@ def load_by_name(name: str, data: str | Path | None, max_tasks: int | None) -> B
 
 
 def _heldout_data(config: ConfigDict, checkpoint: str | None) -> str | Path:
-    if config.data is None and checkpoint is None:
+    """Returns the file of the held-out problems. Raises BenchmarkConfigError if it is not known."""
+    if config.data is not None:
+        return config.data
+    given = "--config.data=FILE: the problems.jsonl of the data that the model was trained on"
+    if checkpoint is None:
+        raise BenchmarkConfigError(f"{given} is needed, because no training workdir is given")
+    path = as_path(checkpoint) / "corpus" / "problems.jsonl"
+    if not path.exists():
         raise BenchmarkConfigError(
-            "config.data: needed where no training workdir is given to find it in"
+            f"{path}: no such file (only a workdir with synthetic data has it); give {given}"
         )
-    return config.data or as_path(checkpoint) / "corpus" / "problems.jsonl"
+    return path
 
 
 def _heldout(config: ConfigDict, checkpoint: str | None) -> Benchmark:
