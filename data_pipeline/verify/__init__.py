@@ -11,7 +11,8 @@ checkable; it is never contradicted for that.
   sentences), `turns` (which turn of which loop is told), `asides` (values put in),
   `clause_cutting`, `nouns`, `predicates`, `told_forms`, `grammar` and `flow_wording` (clauses
   become claims, `stated`), `givens` and `elements` (the state, or element, that a line selects),
-  `consequences`, `ordinals`, `characters`, `plain_words` (what may go unread)
+  `consequences`, `ordinals`, `characters`, `plain_words` (what may go unread); `screening` spares
+  the search for patterns whose words a sentence lacks
 - from claims to verdicts: `placing` (sentences to executions of lines), `times` (the time that a
   sentence itself states), `story` (values told in order, without labels), `judging` with
   `value_verdicts`, `hints`, `loop_verdicts`,

@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from data_pipeline.verify.clause_parts import constant_of
 from data_pipeline.verify.masking import Atom
 from data_pipeline.verify.nouns import code_of, read_last_noun
+from data_pipeline.verify.screening import screened
 from data_pipeline.verify.stated import WordedClaim
 
 _ASIDE = re.compile(
     r"⟦(?P<a>\d+)⟧ ?\((?:i\.e\.,? |(?P<w>which is ))?⟦(?P<b>\d+)⟧\)"
     r"(?(w)(?= (?:is|are|equals|does|has)\b))"
 )
-_SHOWN = re.compile(
+_SHOWN = screened(
     r"\b(?:is|are|evaluates to|becomes|returns|gives)(?: \w+)? ⟦(?P<v>\d+)⟧ "
     r"\((?:since |because |as )?⟦(?P<t>\d+)⟧\)"
 )

@@ -7,6 +7,8 @@ A clause states one thing. Its link says how it hangs on the clause before it ("
 import dataclasses
 import re
 
+from data_pipeline.verify.screening import screened
+
 _LINKS = (
     r"so that|so|because|since|therefore|thus|hence|consequently|but|however|"
     r"while(?! loops?\b| conditions?\b| statement\b)|whereas|which|"
@@ -32,7 +34,7 @@ _CUT = re.compile(
     re.I,
 )
 _LINK = re.compile(rf"^(?:and\s+|or\s+)?(?P<link>{_LINKS})\b,?\s*(?:that\s+)?", re.I)
-_HYPOTHETICAL = re.compile(
+_HYPOTHETICAL = screened(
     r"\b(?:if(?! (?:block|branch|body|statement|condition|check|clause|test|part|⟦\d+⟧:))|would|"
     r"could|should|may|might|can|cannot|whether|unless|suppose|otherwise|assum\w+|when|whenever|"
     r"until|expects?|expected|for example|e\.g\.|either|any|(?<!over )(?<!through )(?<!for )every|"
@@ -40,8 +42,8 @@ _HYPOTHETICAL = re.compile(
     r"once|ensures?)\b",
     re.I,
 )
-_WHEN_CALLED = re.compile(r"\bwhen (?=called|given|invoked|applied|the input)", re.I)
-_NOT_HYPOTHETICAL = re.compile(
+_WHEN_CALLED = screened(r"\bwhen (?=called|given|invoked|applied|the input)", re.I)
+_NOT_HYPOTHETICAL = screened(
     r"\bonce (?:again|more)\b|\bonce(?=\s*[.,]?$)|"
     r"\b(?:appears?|occurs?|found|present) (?:only |exactly |just )?once\b",
     re.I,

@@ -5,6 +5,7 @@ import re
 
 from data_pipeline.verify.clause_parts import ClauseParts, equations
 from data_pipeline.verify.clause_patterns import (
+    ARROW_OR_ATOM,
     CHAIN,
     CHECKS,
     EMPTY,
@@ -12,12 +13,15 @@ from data_pipeline.verify.clause_patterns import (
     EXECUTED,
     ITERATES,
     MADE_EMPTY,
+    MISSING,
+    PAIR,
     PURPOSE,
     RANGE,
     SIZE,
+    TESTED,
     TIMES,
 )
-from data_pipeline.verify.masking import Atom
+from data_pipeline.verify.masking import ATOM_NUMBER, Atom
 from data_pipeline.verify.nouns import Noun, code_of, read_noun
 from data_pipeline.verify.plain_words import is_plain
 from data_pipeline.verify.predicates import read_predicate
@@ -32,12 +36,12 @@ class FormRules(ClauseParts):
         match = CHECKS.search(self.text)
         assert match is not None
         self.memory.checked = True
-        behind = re.search(r"⟦(\d+)⟧", self.text[match.end() :])
+        behind = ATOM_NUMBER.search(self.text[match.end() :])
         if (about := re.search(r"⟦(\d+)⟧[^⟦]*\bagainst\b", self.text)) is not None:
             self.memory.noun = Noun((code_of(self.atoms[int(about[1])].text),))
         elif behind is not None:
             self.memory.noun = Noun((code_of(self.atoms[int(behind[1])].text),))
-        codes = [self.atoms[int(n)] for n in re.findall(r"⟦(\d+)⟧", self.text[: match.start()])]
+        codes = [self.atoms[int(n)] for n in ATOM_NUMBER.findall(self.text[: match.start()])]
         return [self._claim("code", atom.text, "") for atom in codes[:1] if not _is_word(atom)]
 
     def _iterates(self) -> list[WordedClaim] | None:
@@ -110,24 +114,24 @@ class FormRules(ClauseParts):
     def _all_equations(self) -> list[WordedClaim] | None:
         """Reads "`r = a + b` → `r = 3`": code alone."""
         if chain := CHAIN.search(self.text):
-            numbers = list(map(int, re.findall(r"⟦(\d+)⟧", chain[0])))
+            numbers = list(map(int, ATOM_NUMBER.findall(chain[0])))
             joined = " = ".join(self.atoms[number].text for number in numbers)
             if claims := equations(Atom(joined, False, 0)):
                 self.used |= set(numbers)
                 return claims
-        numbers = list(map(int, re.findall(r"⟦(\d+)⟧", self.text)))
+        numbers = list(map(int, ATOM_NUMBER.findall(self.text)))
         claims = [claim for number in numbers for claim in self._equations(number, "after")]
         if claims:
             named, self.memory.named = self.memory.named, None
             if named is not None and self.memory.colon:  # "the sum is computed: 1 + 2 = 3"
                 claims.append(self._about(named, claims[-1].value, "any"))
             self.memory.noun = Noun((claims[-1].subject or "",))
-        words = re.sub(r"→|->|=>|⟦\d+⟧", " ", self.text)
+        words = ARROW_OR_ATOM.sub(" ", self.text)
         return claims if claims and is_plain(words) else None
 
     def _pairs(self) -> list[WordedClaim] | None:
         """Reads values beside names without blanks, "a=5 + i=0 gives a=5"."""
-        pairs = re.findall(r"⟦(\d+)⟧=⟦(\d+)⟧", self.text)
+        pairs = PAIR.findall(self.text)
         claims = []
         for name, value in pairs:
             subject, literal = self.atoms[int(name)], self.atoms[int(value)]
@@ -144,16 +148,14 @@ class FormRules(ClauseParts):
             return None
         match = EXECUTED.search(self.text)
         if match is None:
-            if re.search(
-                r"\b(?:condition|test) is (?:\w+ )?(?:checked|evaluated|tested)\b", self.text
-            ):
+            if TESTED.search(self.text):
                 return [self._claim("tested", None, "True")]
             return None
         if _BOUNDS.search(match[0]):
             return None  # "a loop that runs from `n` down to 0": both ends are told
         codes = [
             self.atoms[int(n)].text
-            for n in re.findall(r"⟦(\d+)⟧", match[0])
+            for n in ATOM_NUMBER.findall(match[0])
             if not self.atoms[int(n)].literal
         ]
         claims = [self._claim("code", code, "") for code in codes[:1]]
@@ -171,8 +173,7 @@ class FormRules(ClauseParts):
 
     def _missing(self) -> list[WordedClaim] | None:
         """Reads "`xs[3]` does not exist"."""
-        gone = r"⟦(\d+)⟧ (?:does not|doesn't) exist|⟦(\d+)⟧ is out of (?:range|bounds)"
-        match = re.fullmatch(gone, self.text)
+        match = MISSING.fullmatch(self.text)
         if match is None:
             return None
         code = self.atoms[int(match[1] or match[2])].text

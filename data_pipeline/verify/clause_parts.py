@@ -18,10 +18,11 @@ from data_pipeline.verify.clause_patterns import (
     VALUE,
 )
 from data_pipeline.verify.evaluation import Unknown, evaluate
-from data_pipeline.verify.masking import Atom, is_literal
+from data_pipeline.verify.masking import ATOM_NUMBER, Atom, is_literal
 from data_pipeline.verify.nouns import Noun, read_noun
 from data_pipeline.verify.ordinals import INDEXES
 from data_pipeline.verify.plain_words import is_plain
+from data_pipeline.verify.screening import screened
 from data_pipeline.verify.stated import WordedClaim
 
 
@@ -46,6 +47,7 @@ class Memory:
     fresh: bool = False  # whether the clause just read has set what "which" means
 
 
+_EMPTY_VALUE = screened(r"^(?:to |as |with )?an? (?:new )?empty (?P<t>\w+)(?P<rest>.*)$")
 _GLOSS = re.compile(
     r"(?!.*\b(?:no|not|n't|only|all|every|each|first|last|"
     r"same|unchanged|always|never|more|less|greater|smaller|true|false|empty)\b)"
@@ -134,11 +136,7 @@ class ClauseParts:
         """Returns (the value at the start of a text, what follows it)."""
         text = text.strip()
         if (
-            (
-                empty := re.match(
-                    r"^(?:to |as |with )?an? (?:new )?empty (?P<t>\w+)(?P<rest>.*)$", text
-                )
-            )
+            (empty := _EMPTY_VALUE.match(text))
             and empty["t"].lower() in EMPTY
             and "⟦" not in empty["rest"]
         ):
@@ -158,7 +156,7 @@ class ClauseParts:
         return text
 
     def _use_all(self, text: str) -> None:
-        self.used |= set(map(int, re.findall(r"⟦(\d+)⟧", text)))
+        self.used |= set(map(int, ATOM_NUMBER.findall(text)))
 
     def _rest(self, rest: str) -> None:
         """Notes whether what follows a value was left unread."""
@@ -225,17 +223,17 @@ class ClauseParts:
         """Returns the values in the clause that no claim took up."""
         return [
             self.atoms[number].text
-            for number in map(int, re.findall(r"⟦(\d+)⟧", self.clause.text))
+            for number in map(int, ATOM_NUMBER.findall(self.clause.text))
             if number not in self.used and self.atoms[number].literal
         ]
 
     def variables(self) -> list[str]:
         """Returns the variables that the clause names."""
-        texts = (self.atoms[int(n)].text for n in re.findall(r"⟦(\d+)⟧", self.clause.text))
+        texts = (self.atoms[int(n)].text for n in ATOM_NUMBER.findall(self.clause.text))
         return [text for text in texts if text.isidentifier() and not is_literal(text)]
 
     def spell(self, text: str) -> str:
-        return re.sub(r"⟦(\d+)⟧", lambda m: self.atoms[int(m[1])].text, text).strip(" .,;:")
+        return ATOM_NUMBER.sub(lambda m: self.atoms[int(m[1])].text, text).strip(" .,;:")
 
 
 def _wrapped(code: str) -> str:

@@ -2,8 +2,10 @@
 
 import re
 
+from data_pipeline.verify.screening import screened
+
 LABEL = r"[\[(]?\bL\d+\b[\])]?"
-CITED = re.compile(
+CITED = screened(
     rf"(?:\b(?:at|in|on|for|from|of|to) )?(?:(?:the )?\b(?:line|step) )?{LABEL}[:,]?\s*", re.I
 )
 OPENING = re.compile(
@@ -23,7 +25,7 @@ OPENING = re.compile(
     r"for ⟦\d+⟧|yes)(?!\w)[:,]?\s*",
     re.I,
 )
-IN_TURN = re.compile(
+IN_TURN = screened(
     r" (?:in|during|on) (?:the |this )?(?:\w+ )?(?:iteration|turn|pass)(?: ⟦\d+⟧)?$", re.I
 )
 TO = r"(?: to be| to| as| with| at| into)"
@@ -76,24 +78,24 @@ PARTICIPLE = re.compile(
     rf"(?: by (?P<by>⟦\d+⟧))?(?: from (?P<from>⟦\d+⟧))?{TO} (?P<c>.*)$",
     re.I,
 )
-PUT = re.compile(
+PUT = screened(
     r"^(?:(?P<s>.*?)\s)??(?P<p>appends?|adds?|inserts?|appended|added|inserted|pushes|appending|"
     r"adding|inserting|prepends?|prepended|concatenates|removes?|removed|removing|deletes?|deleted|"
     r"deleting|pops?|popped|popping) (?P<what>.*?)"
     r"(?:\s?(?:to|from|into|in|at|onto) (?P<x>.*))?$",
     re.I,
 )
-STORES = re.compile(
+STORES = screened(
     rf"^(?:.*?\s)?(?:assigns?|stores?|assigning|storing|binds?|puts?) {FILLER}(?P<v>⟦\d+⟧) "
     r"(?:to|in|into|as) (?P<x>.*)$",
     re.I,
 )
-STORED = re.compile(
+STORED = screened(
     rf"^{FILLER}(?P<v>⟦\d+⟧) (?:is|are|was|gets) (?:then |now |also )?"
     r"(?:assigned|stored|bound)(?: to| in| into)? (?P<x>.*)$",
     re.I,
 )
-SETS = re.compile(
+SETS = screened(
     r"^(?:.*?\s)?(?:sets?|initiali[sz]es?|updates?|binds?|changes?|resets?|increments?|decrements?|"
     r"makes?|making|leaving|leaves?|setting|updating|turns|extends?|brings|bringing|creates?|"
     r"assigns|initializing|incrementing|decrementing|increases|decreases|increasing|turning|"
@@ -102,7 +104,7 @@ SETS = re.compile(
     r"(?P<c>.*)$",
     re.I,
 )
-RETURNS = re.compile(
+RETURNS = screened(
     r"^(?P<s>.*?)\s*\b(?:will |then |finally |now |simply |also |thus |therefore |immediately |"
     r"correctly )*(?P<v>returns?|returning|returned|return)\b\s*(?P<c>.*)$",
     re.I,
@@ -113,20 +115,20 @@ RETURNERS = re.compile(
     r"immediately|⟦\d+⟧)\s*)*$",
     re.I,
 )
-CHECKS = re.compile(
+CHECKS = screened(
     r"\b(?:checks?|checking|verif(?:y|ies)|determines?|tests|asks|compares|sees|to see|looks at|"
     r"checked) (?:again |then |next |also |now )*(?:if|whether|for|that|against)\b|"
     r"^checks? \b",
     re.I,
 )
-CALLED = re.compile(
+CALLED = screened(
     r"\b(?:called|call|invoked|calls?|executed|run|entered|given|provided|starts?|begins?|applied)"
     r"(?: again)? (?:with|on|using)\b|\bfor the (?:given )?(?:input|call|arguments?)|"
     r"\b(?:the |an? )?input (?:is|of|provided|given)?(?=\s*⟦)|"
     r"\bwhen (?:the input|given|called|it is)",
     re.I,
 )
-UNCHANGED = re.compile(
+UNCHANGED = screened(
     r"^(?P<x>.*?)\s*\b(?:remains?|stays?|is left|are left|is|are|still)(?: the)? "
     r"(?:unchanged|the same|unmodified|unaffected|intact|as it is|as is|as it was)\b(?P<rest>.*)$|"
     r"\b(?:does not|doesn't|do not|without) (?:change|modify|affect|alter|changing|modifying)"
@@ -153,7 +155,7 @@ MADE_EMPTY = re.compile(
     r"an? (?:new )?empty (?P<t>list|array|string|dictionary|dict|tuple|set)$",
     re.I,
 )
-SIZE = re.compile(
+SIZE = screened(
     r"^(?P<s>.+?) (?:now |only |still |then )*(?:has|have|holds|contains|consists of|is left with) "
     r"(?:exactly |only )?(?:(?:a |the )?(?:length|size) of (?P<n>⟦\d+⟧)|"
     r"(?P<m>⟦\d+⟧|one|two|three|four|five|six|seven|eight|nine|ten|no) "
@@ -180,7 +182,7 @@ EXECUTED = re.compile(
     r"\breturn statement\b.*⟦\d+⟧",
     re.I,
 )
-FROM_TO = re.compile(
+FROM_TO = screened(
     r"^(?:[^⟦]*\b)?(?:chang|convert|turn|transform|revers|modif|updat|increas|decreas|mov)\w*\b[^⟦]*"
     r"(?:⟦(?P<x>\d+)⟧ )?from ⟦(?P<a>\d+)⟧ (?:back )?to ⟦(?P<b>\d+)⟧$",
     re.I,
@@ -203,7 +205,7 @@ GIVEN_BACK = re.compile(  # "returns the original string unchanged", "returns `s
     r"(?: (?:unchanged|as it is|as is|itself|without (?:any )?(?:changes?|modifications?)))*$",
     re.I,
 )
-MAKES_EMPTY = re.compile(
+MAKES_EMPTY = screened(
     r"^(?:the )?(?:\w+ )?(?P<x>⟦\d+⟧) (?:now )?(?:an )?empty (?P<t>list|string|dictionary|set)$",
     re.I,
 )
@@ -224,7 +226,7 @@ PURPOSE = re.compile(
     r"(?P<v>⟦\d+⟧)(?P<rest>.*)$",
     re.I,
 )
-RANGE = re.compile(r"\b(?:(?:ranging|values|goes|going|runs|take values|range) )*from "
+RANGE = screened(r"\b(?:(?:ranging|values|goes|going|runs|take values|range) )*from "
                     r"⟦(?P<a>\d+)⟧ (?:up |down )?to ⟦(?P<b>\d+)⟧(?: inclusive)?", re.I)  # fmt: skip
 ARROW = re.compile(r"^(?P<s>⟦\d+⟧|[^⟦]{1,30}⟦\d+⟧)\s*(?:→|->|=>)\s*(?P<c>.+)$")
 JOINING = re.compile(  # "Concatenating these gives …"
@@ -233,3 +235,18 @@ JOINING = re.compile(  # "Concatenating these gives …"
     re.I,
 )
 PRONOUNS = ("it", "this", "that", "which", "they")
+PAIR = re.compile(r"⟦(\d+)⟧=⟦(\d+)⟧")
+TESTED = screened(r"\b(?:condition|test) is (?:\w+ )?(?:checked|evaluated|tested)\b")
+MISSING = re.compile(r"⟦(\d+)⟧ (?:does not|doesn't) exist|⟦(\d+)⟧ is out of (?:range|bounds)")
+ARROW_OR_ATOM = re.compile(r"→|->|=>|⟦\d+⟧")
+NO_CHANGE_TO = re.compile(r"no changes? (?:to|in) (?P<x>⟦\d+⟧)", re.I)
+POSSESSION = screened(
+    r"^(?P<s>.+?) (?P<c>(?:(?:does not|doesn't|does|does indeed) )?"
+    r"(?:starts?|ends?|contains?|includes?|appears|occurs|match(?:es)?|equals?|consists?) .+)$"
+)
+VALUE_ALONE = re.compile(rf"{FILLER}(?P<v>⟦\d+⟧)")
+POPS_LAST = screened(
+    r"(?:pops|removes) the last (?:item|pair|key-value pair|entry) from (?:the )?dictionary"
+    r"(?: ⟦\d+⟧)?$",
+    re.I,
+)

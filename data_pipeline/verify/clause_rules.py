@@ -20,7 +20,9 @@ from data_pipeline.verify.clause_patterns import (
     JOINING,
     MAKES_EMPTY,
     NO_CHANGE,
+    NO_CHANGE_TO,
     PARTICIPLE,
+    POSSESSION,
     PRONOUNS,
     PURPOSE_TAIL,
     PUT,
@@ -30,9 +32,10 @@ from data_pipeline.verify.clause_patterns import (
     STORED,
     STORES,
     UNCHANGED,
+    VALUE_ALONE,
     VERB,
 )
-from data_pipeline.verify.masking import Atom
+from data_pipeline.verify.masking import ATOM_NUMBER, Atom
 from data_pipeline.verify.nouns import Noun, code_of, read_last_noun, read_noun
 from data_pipeline.verify.plain_words import is_plain
 from data_pipeline.verify.predicates import read_possession, read_predicate
@@ -100,7 +103,7 @@ class ClauseReader(ToldRules):
     # ---- rules
 
     def _no_change(self) -> list[WordedClaim] | None:
-        if about := re.fullmatch(r"no changes? (?:to|in) (?P<x>⟦\d+⟧)", self.text, re.I):
+        if about := NO_CHANGE_TO.fullmatch(self.text):
             return [self._claim("same", self.atoms[int(about["x"][1:-1])].text, "")]
         match = NO_CHANGE.search(self.text)
         return [self._claim("same", None, "")] if match else None
@@ -183,7 +186,7 @@ class ClauseReader(ToldRules):
 
     def _call_in(self, subject: str) -> str | None:
         """Returns the call or method that a subject names: "`len(x)`", "the call `f(2)`"."""
-        found = re.findall(r"⟦(\d+)⟧", subject)
+        found = ATOM_NUMBER.findall(subject)
         for number in map(int, found[-1:]):
             code = self.atoms[number].text
             if code.endswith(")") and not self.atoms[number].literal:
@@ -390,12 +393,7 @@ class ClauseReader(ToldRules):
         return [self._claim("outcome", None, found[0])]
 
     def _possession(self) -> list[WordedClaim] | None:
-        match = re.match(
-            r"^(?P<s>.+?) (?P<c>(?:(?:does not|doesn't|does|does indeed) )?"
-            r"(?:starts?|ends?|contains?|includes?|appears|occurs|match(?:es)?|equals?"
-            r"|consists?) .+)$",
-            f"which {self.text}" if self.clause.link == "which" else self.text,
-        )
+        match = POSSESSION.match(f"which {self.text}" if self.clause.link == "which" else self.text)
         if match is None:
             return None
         noun, found = self._subject(match["s"]), read_possession(match["c"], self.atoms)
@@ -410,7 +408,7 @@ class ClauseReader(ToldRules):
             return None
         claims = []
         receiver = match[0].endswith(" on")  # "is called on 'ab'" names no argument
-        for number in map(int, re.findall(r"⟦(\d+)⟧", self.text[match.end() - 1 :])):
+        for number in map(int, ATOM_NUMBER.findall(self.text[match.end() - 1 :])):
             atom = self.atoms[number]
             if atom.literal and not receiver:
                 self.used.add(number)
@@ -427,7 +425,7 @@ class ClauseReader(ToldRules):
 
     def _bare(self) -> list[WordedClaim] | None:
         """Reads code that states a value itself, "`x = 5`", "`a + b = 3 + 4 = 7`"."""
-        numbers = list(map(int, re.findall(r"⟦(\d+)⟧", self.text)))
+        numbers = list(map(int, ATOM_NUMBER.findall(self.text)))
         claims = [claim for number in numbers for claim in self._equations(number, "after")]
         if claims and is_plain(self.text):
             return claims
@@ -437,7 +435,7 @@ class ClauseReader(ToldRules):
             if self.atoms[numbers[0]].text.startswith("return "):
                 return [self._claim("code", self.atoms[numbers[0]].text, "")]
             return claims
-        alone = re.fullmatch(rf"{FILLER}(?P<v>⟦\d+⟧)", self.text)
+        alone = VALUE_ALONE.fullmatch(self.text)
         if self.memory.colon and self.memory.named is not None and len(numbers) == 1:
             named, self.memory.named = self.memory.named, None
             value = constant_of(self.atoms[numbers[0]])  # "the sum is calculated: 1 + 2 = 3"

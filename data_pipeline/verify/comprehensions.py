@@ -16,7 +16,7 @@ from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.code_verdicts import own_nodes
 from data_pipeline.verify.elements import Element
 from data_pipeline.verify.evaluation import Bound, Unknown, bind, evaluate, evaluate_node
-from data_pipeline.verify.ordinals import ORDINALS
+from data_pipeline.verify.ordinals import ANY_ORDINAL
 from data_pipeline.verify.stated import WordedClaim
 from data_pipeline.verify.value_verdicts import Verdict
 from data_pipeline.verify.values import compare
@@ -24,7 +24,7 @@ from data_pipeline.verify.values import compare
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _MOST_LINES = 60
 _NTH_ELEMENT = re.compile(
-    rf"\W*(?:for |next,? |processing )?(?:the )?(?:{'|'.join(ORDINALS)}) (?:element|item|character|"
+    rf"\W*(?:for |next,? |processing )?(?:the )?{ANY_ORDINAL} (?:element|item|character|"
     r"string|number|word|tuple|key|list|value|letter|sublist),? [`'\"\[({\d-]",
     re.I,
 )

@@ -38,6 +38,7 @@ from data_pipeline.verify.purposes import judge_purpose, purpose_sentence
 from data_pipeline.verify.reading import JudgedClaim, Reading
 from data_pipeline.verify.result_contents import read_contents
 from data_pipeline.verify.result_forms import read_key
+from data_pipeline.verify.screening import screened
 from data_pipeline.verify.selections import read_selection
 from data_pipeline.verify.signature import read_signature
 from data_pipeline.verify.simplifying import simplify
@@ -60,13 +61,14 @@ _EMPTY_TALK = re.compile(
 _SECOND_PAIR = re.compile(  # "replaces "a" with "b" and "c" with "d""
     r"(\bwith (?:`[^`]+`|\"[^\"]*\")),? and ((?:`[^`]+`|\"[^\"]*\") with )"
 )
+_FULL_STOP = re.compile(r"(?<=[\w`)\"'])[.]\s+(?=[A-Z])")
 _GLOSS = re.compile(  # "(like punctuation, …)", "(digit)", "(0-9)": explains a word, says no more
     r" \((?:i\.e\., |e\.g\.,? |like |such as |both )?(?:(?!not\b|or\b)[a-z]+(?:,? (?:and|or"
     r"|etc\.?|[a-z]+)){0,4}|\w-\w(?:, \w-\w)*"
     r"|(?:like|such as|e\.g\.,?) [^`\"')]*|i\.e\., not empty)\)",
 )
 _MOST_READINGS = 1024  # kept for one run
-_SHOWN_AS = re.compile(r" \((?:i\.e\.|that is),? (`[^`]+`)\)")
+_SHOWN_AS = screened(r" \((?:i\.e\.|that is),? (`[^`]+`)\)")
 
 
 def read_description(run: Replay, sentence: str, focus: Focus = None) -> Reading:
@@ -202,7 +204,7 @@ class _Reader:
 
 def _sentences(text: str) -> Iterator[str]:
     """Yields sentences; a condition and the "if it is, …" after it stay together."""
-    parts = [part for part in re.split(r"(?<=[\w`)\"'])[.]\s+(?=[A-Z])", text) if part.strip(" .")]
+    parts = [part for part in _FULL_STOP.split(text) if part.strip(" .")]
     joined: list[str] = []
     for part in parts:
         if joined and re.match(

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from data_pipeline.verify.clause_parts import equations
 from data_pipeline.verify.clause_patterns import LABEL
 from data_pipeline.verify.masking import Atom
-from data_pipeline.verify.ordinals import ORDINALS
+from data_pipeline.verify.ordinals import ANY_ORDINAL, ORDINALS
 
 _OPENS = re.compile(
     r"^(?:(?:for|when|at|with|processing|next|now|then|the|checking|if) )*"
-    rf"(?:(?P<o>{'|'.join(ORDINALS)}) )?(?:[a-z]+,? )?(?P<x>⟦\d+⟧)(?: (?:=|is) (?P<v>⟦\d+⟧))?"
+    rf"(?:(?P<o>{ANY_ORDINAL}) )?(?:[a-z]+,? )?(?P<x>⟦\d+⟧)(?: (?:=|is) (?P<v>⟦\d+⟧))?"
     r"(?: \([^)]*\))?(?=\s*(?:[:,]|→|->|=>|$)| (?:is|does|has|returns|passes|becomes)\b)",
     re.I,
 )

@@ -8,21 +8,22 @@ import re
 from collections.abc import Iterator, Sequence
 
 from data_pipeline.verify.clause_cutting import is_hypothetical
-from data_pipeline.verify.masking import Atom
-from data_pipeline.verify.ordinals import ORDINALS
+from data_pipeline.verify.masking import ATOM_NUMBER, Atom
+from data_pipeline.verify.ordinals import ANY_ORDINAL, ORDINALS
+from data_pipeline.verify.screening import screened
 from data_pipeline.verify.stated import NUMBERS, WordedClaim
 
 Found = tuple[WordedClaim, tuple[int, int]]
 
 _COUNT = r"(?:⟦(?P<n>\d+)⟧|(?P<w>" + "|".join(NUMBERS) + r"))"
-_TIMES = re.compile(
+_TIMES = screened(
     r"\b(?:runs?|ran|iterates?|executes?|executed|repeats?|repeated|loops?|turns?|makes?|takes?|"
     r"performs?|completes?|after|of|exactly|only|has|for|in|did|does|goes|went)(?: over)?"
     rf"(?: ⟦\d+⟧)?(?: exactly| all| only| a total of| in total| its| these| another)? {_COUNT} "
     r"(?:full |complete |more )?(?P<u>times|time|iterations?|turns?|passes|pass|rounds?)\b",
     re.I,
 )
-_ONCE = re.compile(
+_ONCE = screened(
     r"\b(?:runs|iterates|executes|turns|loops|executed)(?: only)? (?P<w>once|twice|thrice)\b"
 )
 _ENDS = re.compile(
@@ -36,7 +37,7 @@ _NO_COUNT = re.compile(
 _LEAVES = re.compile(
     r"\b(?:no (?:more|further)|not|ends?|stops?|exits?|terminates?|exhausted|false|fails|never)\b"
 )
-_OVER = re.compile(r"\bloop(?: at \S+)? (?:over|through|on) ⟦(\d+)⟧")
+_OVER = screened(r"\bloop(?: at \S+)? (?:over|through|on) ⟦(\d+)⟧")
 _GOES_ON = re.compile(
     r"\b(?:so|and|thus|hence|therefore),? (?:the |this )(?:(?:inner|outer|while|for) )?loop "
     r"(?P<g>goes on|continues|keeps (?:going|running))\b"
@@ -47,17 +48,17 @@ _NEVER = re.compile(
 )
 _TURN = re.compile(
     r"\b(?:iteration|turn|pass)(?: (?:number|no\.))? ?#?⟦(?P<n>\d+)⟧|"
-    r"(?:\b(?P<o>" + "|".join(ORDINALS) + r")|"
+    rf"(?:\b(?P<o>{ANY_ORDINAL})|"
     r"(?:⟦(?P<d>\d+)⟧|(?<!\d)(?P<p>\d{1,6}))(?:st|nd|rd|th)) "
     r"(?:(?:and|or) \w+ )?(?:iteration|turn|pass)\b",
     re.I,
 )  # fmt: skip
-_COUNT_WORD = re.compile(  # what every pattern of `_count_claims` has one of
+_COUNT_WORD = screened(  # what every pattern of `_count_claims` has one of
     r"time|iteration|turn|pass|round|once|twice|thrice|loop|body|never|indefinitely|forever|endless|"
     r"infinite|exit|no (?:more|remaining|further)",
     re.I,
 )
-_TURN_WORD = re.compile(r"iteration|turn|pass", re.I)
+_TURN_WORD = screened(r"iteration|turn|pass", re.I)
 _TEST = (
     r"(?:(?:if|while|loop|for|elif|first|second|third|fourth|outer|inner|whole) )*"
     r"(?:conditions?|tests?|checks?|comparisons?|if statement|expression)"
@@ -76,7 +77,7 @@ _POSITIVE = (
     r"(?:has to|must|needs to) (?:hold|be [Tt]rue)|succeeds|passes|"
     rf"{_COMES} {_ADVERBS}(?:[Tt]rue|satisfied|met|fulfilled)"
 )
-_TRUTH = re.compile(
+_TRUTH = screened(
     r"(?:(?P<neither>\b(?:[Nn]either|[Nn]one|[Nn]o)(?: of)?(?: the(?:se)?| those)? (?:\w+ )?)|"
     r"(?P<both>\b(?:[Bb]oth|[Aa]ll)(?: of)?(?: the(?:se)?| those)? (?:\w+ )?))?"
     rf"(?:{{s}}|\b{_TEST}|\b(?:this|it|which))"
@@ -118,7 +119,7 @@ _ENTERED = (
     r"(?:the|if|then|loop) (?:branch|block|body) (?:runs|is (?:taken|executed|entered|run))|"
     r"its body (?:runs|is (?:executed|entered))|the loop (?:starts|continues|is entered)(?=\W*$)"
 )
-_TAKEN = re.compile(
+_TAKEN = screened(
     rf"\b(?:(?P<no>{_NOT_ENTERED}|{_ELSE_ENTERED})|(?P<yes>{_ENTERED}))", re.I
 )  # fmt: skip
 _ENDED = re.compile(
@@ -129,7 +130,7 @@ _ENDED = re.compile(
     r"(?: left| remaining)?(?: to (?:process|iterate over|check))?(?: in ⟦\d+⟧)?",
     re.I,
 )
-_ENDLESS = re.compile(
+_ENDLESS = screened(
     r"\b(?:loops?|runs?|continues?|repeats?|goes on|recursion|program|it)\b[^⟦.]*\b(?:indefinitely|"
     r"forever|endlessly|infinitely)\b|\bnever (?:terminates|stops|ends|exits)\b",
     re.I,
@@ -140,15 +141,15 @@ _RAISES = re.compile(
     rf"{_ERROR.replace('<s>', '<s2>').replace('<e>', '<e2>')} (?:exception |error )?"
     r"(?:is|was|gets|occurs) ?(?:raised|thrown|triggered|caught|handled)?"
 )
-_NOT_CAUGHT = re.compile(r"\b(?:not|never|n't) (?:\w+ )?(?:caught|handled)|\buncaught\b", re.I)
-_NO_RAISE = re.compile(
+_NOT_CAUGHT = screened(r"\b(?:not|never|n't) (?:\w+ )?(?:caught|handled)|\buncaught\b", re.I)
+_NO_RAISE = screened(
     r"\b(?:no (?:⟦(?P<s>\d+)⟧|[A-Z]\w*Error|exception|error)s?"
     r"(?: or (?:exception|error)s?)? (?:is|are|was|were|occur(?:s|red)?|has been)|"
     r"(?:without|not|does not|doesn't) rais(?:e|es|ing) (?:an? |any )?"
     r"(?:exception|error|⟦\d+⟧|[A-Z]\w*Error))",
     re.I,
 )
-_GOTO = re.compile(
+_GOTO = screened(
     r"\b(?:to|continues? (?:at|with)|goes on (?:at|with)|resumes? at|next is|"
     r"proceeds? (?:at|with)) (?:the )?(?:line )?(?:[\[(])?\bL(?P<l>\d+)\b[\])]?"
 )
@@ -211,7 +212,7 @@ def flow_claims(sentence: str, atoms: Sequence[Atom]) -> list[Found]:
 
 
 def _spell(match: re.Match[str], atoms: Sequence[Atom]) -> str:
-    return re.sub(r"⟦(\d+)⟧", lambda m: atoms[int(m[1])].text, match[0]).strip(" .,;:")
+    return ATOM_NUMBER.sub(lambda m: atoms[int(m[1])].text, match[0]).strip(" .,;:")
 
 
 def _count_claims(sentence: str, atoms: Sequence[Atom], hypothetical: bool) -> Iterator[Found]:
@@ -219,7 +220,7 @@ def _count_claims(sentence: str, atoms: Sequence[Atom], hypothetical: bool) -> I
         return
     named = _OVER.search(sentence)
     over = atoms[int(named[1])].text if named else None
-    when = "any" if re.search(_ENDS, sentence) else "so far"
+    when = "any" if _ENDS.search(sentence) else "so far"
     if re.search(r"\b(?:will|going to)\b", sentence):
         when = "planned"
     for match in [*_TIMES.finditer(sentence), *_ONCE.finditer(sentence)]:

@@ -16,14 +16,15 @@ from data_pipeline.verify.clause_rules import ClauseReader
 from data_pipeline.verify.consequences import consequences
 from data_pipeline.verify.flow_wording import flow_claims
 from data_pipeline.verify.givens import select, take_givens
-from data_pipeline.verify.masking import Atom
+from data_pipeline.verify.masking import ATOM_NUMBER, Atom
 from data_pipeline.verify.nouns import Noun, code_of, read_last_noun, read_noun
-from data_pipeline.verify.ordinals import ORDINALS
+from data_pipeline.verify.ordinals import ANY_ORDINAL
+from data_pipeline.verify.screening import screened
 from data_pipeline.verify.stated import SentenceReading, WordedClaim
 from data_pipeline.verify.turns import turns_range
 
 _APPOSED = re.compile(  # "the first word, 'a'"
-    rf"\b((?:{'|'.join(ORDINALS)}|next) "
+    rf"\b((?:{ANY_ORDINAL}|next) "
     r"(?!call|iteration|turn|step|pass|case|time|test|check)[a-z]+)"
     r"(?:, (?=⟦\d+⟧(?:\W*$|, ))|: (?=⟦\d+⟧(?: \([a-z ]+\))?\W*$))",
     re.I,
@@ -31,9 +32,11 @@ _APPOSED = re.compile(  # "the first word, 'a'"
 _BESIDE = re.compile(
     r"(?:before|after|now|then|result|initially|originally)(?: (?:the )?\w+)?", re.I
 )
-_INCLUSIVE = re.compile(r"\binclusive(?:ly)?\b", re.I)
+_ONLY = re.compile(r"\((?:and|the) only\)\s*")
+_BEFORE = screened(r"\W*before\b", re.I)
+_INCLUSIVE = screened(r"\binclusive(?:ly)?\b", re.I)
 _THIS = re.compile(r"(?:this|that|it|which) (?:is|evaluates|returns)\b", re.I)
-_MAKES = re.compile(
+_MAKES = screened(
     r"\b(?:join(?:s|ing)|concatenat(?:es|ing)|converts?|strips?|replaces|splits?|sorts|reverses|"
     r"combines|removes|slices|joined|concatenated|converted|stripped|replaced|split|sorted|reversed|updated|becomes|"
     r"results?|formatted|combined|padded|turned)\b",
@@ -50,7 +53,7 @@ def read_sentence(
     """
     reading = SentenceReading()
     sentence, givens = take_givens(sentence, atoms) if selects else (sentence, ())
-    sentence = re.sub(r"⟦(\d+)⟧", lambda m: _keyword(atoms[int(m[1])]) or m[0], sentence)
+    sentence = ATOM_NUMBER.sub(lambda m: _keyword(atoms[int(m[1])]) or m[0], sentence)
     sentence = _APPOSED.sub(r"\1 ", sentence)
     sentence, asides = take_asides(sentence, atoms)
     reading.claims += asides
@@ -61,8 +64,8 @@ def read_sentence(
     reading.claims += [claim for claim, _ in flows]
     reading.claims += consequences(sentence, atoms)
     previous: Clause | None = None
-    sentence = re.sub(r"\((?:and|the) only\)\s*", "", sentence)
-    before = bool(re.match(r"\W*before\b", sentence, re.I))
+    sentence = _ONLY.sub("", sentence)
+    before = bool(_BEFORE.match(sentence))
     after = bool(AFTER.search(sentence))
     for clause in split_clauses(sentence):
         if previous is not None and not memory.fresh:
@@ -118,7 +121,7 @@ def _noun_of(atom: Atom) -> Noun:
 
 def _only_value(clause: Clause, atoms: Sequence[Atom]) -> Noun | None:
     """Returns the value that "it" means after "'a' is looked at"."""
-    numbers = re.findall(r"⟦(\d+)⟧", clause.text)
+    numbers = ATOM_NUMBER.findall(clause.text)
     alone = atoms[int(numbers[0])] if len(numbers) == 1 else None
     return Noun((alone.text,)) if alone is not None and alone.literal else None
 

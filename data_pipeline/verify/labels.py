@@ -8,6 +8,7 @@ from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim
 from data_pipeline.verify.clause_cutting import is_hypothetical
 from data_pipeline.verify.layout import Sentence
+from data_pipeline.verify.screening import screened
 from data_pipeline.verify.stated import NUMBERS
 
 RUNS = "the line runs"
@@ -21,7 +22,7 @@ _AGAIN = re.compile(
     r"evaluated|tested|reached) again\b", re.I,
 )  # fmt: skip
 _LABEL = re.compile(r"\b(?:line )?[\[(]?\bL\d+\b[\])]?", re.I)
-_COUNTED = re.compile(
+_COUNTED = screened(
     r"^\W*(?:(?:the )?(?:line|statement) )?[\[(]?\bL\d+\b[\])]?\W*"
     r"(?:(?:this|the) (?:line|statement) )?(?:(?P<no>is never|never|is not|"
     r"does not|doesn't|isn't|was not|was never) (?:executed|executes?|runs?|reached|evaluated)"

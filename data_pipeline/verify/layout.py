@@ -9,7 +9,7 @@ from data_pipeline.verify.clause_parts import Memory
 from data_pipeline.verify.elements import Element, read_element
 from data_pipeline.verify.flow_wording import goto_labels, turn_of
 from data_pipeline.verify.grammar import read_sentence
-from data_pipeline.verify.masking import Atom, is_literal, mask_code
+from data_pipeline.verify.masking import ATOM_NUMBER, Atom, is_literal, mask_code
 from data_pipeline.verify.nouns import Noun
 from data_pipeline.verify.stated import SentenceReading, WordedClaim
 from data_pipeline.verify.turns import TurnTracker, counts_from_zero, loops_around, turns_range
@@ -134,13 +134,14 @@ _OF_ANYTHING = (
 
 def _bare_names(names: frozenset[str]) -> re.Pattern[str] | None:
     """Returns a pattern for variables that are named without backticks at the start of a clause."""
-    words = sorted(name for name in names if _is_english(name))
+    words = "|".join(sorted(name for name in names if _is_english(name)))
     if not words:
         return None
     return re.compile(
+        rf"(?=(?:{words}) )"  # which fails sooner than what may stand in front
         r"(?:(?<=^)|(?<=^\s\s\s)|(?<=\band )|(?<=\bso )|(?<=, )|(?<=\. )|(?<=\bthen )|"
         r"(?<=\] )|(?<=: )|(?<=- )|(?<=\bnow )|(?:(?<=^[Tt]he )|(?<=, the )|(?<=\bso the )|"
-        rf"(?<=\band the )|(?<=\. The ))(?!{_OF_ANYTHING}))({'|'.join(words)})"
+        rf"(?<=\band the )|(?<=\. The ))(?!{_OF_ANYTHING}))({words})"
         r"(?= (?:is|=|becomes|remains|stays|equals|increases|was)\b| = )"
     )
 
@@ -292,7 +293,7 @@ class _LayoutReader:
 
     def _remember(self, sentence: str, atoms: list[Atom]) -> None:
         """Lets "it" mean the element that a heading names."""
-        values = [atoms[int(n)].text for n in re.findall(r"⟦(\d+)⟧", sentence)]
+        values = [atoms[int(n)].text for n in ATOM_NUMBER.findall(sentence)]
         self.topic = Noun((values[0],)) if len(values) == 1 else None
         self.memory.noun = self.topic
 
@@ -300,7 +301,7 @@ class _LayoutReader:
         """Yields (the sentence as written, masked) for each sentence of a line."""
         for sentence in _SENTENCE.split(line.text):
             if sentence.strip():
-                plain = re.sub(r"⟦(\d+)⟧", lambda match: _code(line.atoms[int(match[1])]), sentence)
+                plain = ATOM_NUMBER.sub(lambda match: _code(line.atoms[int(match[1])]), sentence)
                 yield plain, sentence
 
     def _statement(self, label: int) -> int:
@@ -320,7 +321,7 @@ def _insert_call(sentence: str, before: str, atoms: list[Atom]) -> str:
     if pointing := _IT_RETURNS.match(sentence):
         calls = [
             number
-            for number in map(int, re.findall(r"⟦(\d+)⟧", before))
+            for number in map(int, ATOM_NUMBER.findall(before))
             if not atoms[number].literal and atoms[number].text.endswith(")")
         ]
         if len(calls) == 1:

@@ -115,8 +115,11 @@ def _tokens_of(sentence: str) -> tuple[Token, ...]:
             kind = "code" if text[-1].isdigit() else "word"
         if text in ("True", "False", "None"):
             kind = "code"
-        tokens.append(Token(kind, text))
+        tokens.append(_token(kind, text))
     return tuple(tokens)
+
+
+_token = functools.lru_cache(maxsize=4096)(Token)  # the words of sentences repeat
 
 
 def lemma_of(word: str) -> str | None:

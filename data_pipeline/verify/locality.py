@@ -19,12 +19,13 @@ from data_pipeline.verify.clause_parts import equations
 from data_pipeline.verify.masking import mask_code
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.pools import Pool, Pools
+from data_pipeline.verify.screening import screened
 from data_pipeline.verify.turns import body_window, turn_end
 from data_pipeline.verify.value_verdicts import dump_expression, dump_node
 from data_pipeline.verify.values import compare
 
 _OF_CALL = re.compile(r"\b(?:call(?:ed|s)?|inputs?|arguments?|passed|given|parameters?)\b", re.I)
-_EXAMPLES = re.compile(r"\b(?:such as|e\.g\.|like|for example|for instance|meaning|would)\b", re.I)
+_EXAMPLES = screened(r"\b(?:such as|e\.g\.|like|for example|for instance|meaning|would)\b", re.I)
 _SUPPOSED = re.compile(
     r"\b(?:if|would|when|unless|until|were|not|never|before|after)\b|n't\b", re.I
 )

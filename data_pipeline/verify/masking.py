@@ -13,6 +13,7 @@ import re
 from data_pipeline.source.literals import LiteralError, literal_end, parse_literal
 
 MAX_LINE = 20_000
+ATOM_NUMBER = re.compile(r"⟦(\d+)⟧")  # in a masked text: the place of an atom
 _LABEL = re.compile(r"[\[(]?\bL\d+\b[\])]?")
 _NONE_OF = re.compile(r"None of (?:the|these|those|them)\b")
 _WORD = re.compile(r"[A-Za-z_][\w]*")

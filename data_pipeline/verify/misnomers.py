@@ -10,44 +10,45 @@ import ast
 import re
 
 from data_pipeline.verify.phrases import Code, atom_in
+from data_pipeline.verify.screening import screened
 
 _TYPES = {
     "list": "list", "lists": "list", "array": "list", "dictionary": "dict", "tuple": "tuple",
     "string": "str", "strings": "str", "substring": "str",
 }  # fmt: skip
 _NOUN = "|".join(_TYPES)
-_TYPED = re.compile(
+_TYPED = screened(
     rf"\b(?P<a>{_NOUN})(?: (?:argument|parameter|input))?(?: called| named)? `(?P<x>\w+)`|"
     rf"`(?P<y>\w+)` (?P<b>{_NOUN})\b(?! (?:comprehension|of|ind|element|item|value|character))"
 )
-_BARE = re.compile(r"\b(?:dictionary|list|lists)\b(?! comprehension)", re.I)
+_BARE = screened(r"\b(?:dictionary|list|lists)\b(?! comprehension)", re.I)
 _SIGNS = {  # type -> code that may make one
     "dict": re.compile(r"\{|dict|Counter|keys|items|json|vars|groupby"),
     "list": re.compile(r"\[|list|split|sort|append|extend|findall|keys|values|items|args|partition"
                        r"|tuple|range|reversed|insert|pop|map|filter|zip"),
 }  # fmt: skip
-_FUNCTION = re.compile(r"\bfunction `(\w+)` (?:takes|accepts|receives|expects|processes|performs)")
-_PART = re.compile(
+_FUNCTION = screened(r"\bfunction `(\w+)` (?:takes|accepts|receives|expects|processes|performs)")
+_PART = screened(
     r"\b(?P<p>beginning|start|end|substring|part|portion|slice|rest|remainder|prefix|suffix)"
     r" of (?:the )?(?:\w+ )?`(?P<x>\w+)`(?P<r>[^.;,]*)",
     re.I,
 )
-_INPUT = re.compile(r"\binput (?P<t>list|array|dictionary|tuple|string)\b(?! of)")
-_NEW = re.compile(r"(?<!not )\breturns? an? new \w+")
-_JOINED = re.compile(r"\bjoin\w*\b[^.]*\binto an? (?:\w+ )?(?:list|dictionary|tuple|array)\b")
-_DIFFERENCE = re.compile(
+_INPUT = screened(r"\binput (?P<t>list|array|dictionary|tuple|string)\b(?! of)")
+_NEW = screened(r"(?<!not )\breturns? an? new \w+")
+_JOINED = screened(r"\bjoin\w*\b[^.]*\binto an? (?:\w+ )?(?:list|dictionary|tuple|array)\b")
+_DIFFERENCE = screened(
     r"\bdifference between (?:the )?(?:\w+ (?:of )?)?(?:the )?`(?P<a>[^`]+)` and (?:the )?"
     r"(?:\w+ (?:of )?)?(?:the )?`(?P<b>[^`]+)`"
 )
 _SIDES = (("after", "lower"), ("before", "upper"))
 
 
-_RANDOM = re.compile(
+_RANDOM = screened(
     r"\b(?:removes?|removing|pops?|returns?|remove|takes?|deletes?)\b[^.]*\b(?:random|arbitrary)\b"
     r"[^.]*\b(?:item|pair|key|element|entry)\b", re.I
 )  # fmt: skip
-_DOWN = re.compile(r"\bfrom `(?P<a>[^`]+)` down to `(?P<b>[^`]+)`")
-_BY_ZERO = re.compile(r"\bdivision by zero\b|\bdivid\w+ by zero\b|ZeroDivisionError")
+_DOWN = screened(r"\bfrom `(?P<a>[^`]+)` down to `(?P<b>[^`]+)`")
+_BY_ZERO = screened(r"\bdivision by zero\b|\bdivid\w+ by zero\b|ZeroDivisionError")
 _EXCLUDED = re.compile(r"exclu|not inclu|but not|until|stop", re.I)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from data_pipeline.verify.characters import character_of
 from data_pipeline.verify.masking import Atom
 from data_pipeline.verify.ordinals import INDEXES
+from data_pipeline.verify.screening import Pattern, screened
 
 _DETERMINERS = re.compile(
     r"^(?:the|a|an|this|that|these|those|its|our|both|current|currently|now|new|old|original|"
@@ -45,12 +46,12 @@ class Noun:
     prefix: str = ""
 
 
-def _each(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.I)
+def _each(pattern: str) -> Pattern:
+    return screened(pattern, re.I)
 
 
 # A pattern and a template; {x} is the phrase behind it, {a} and {b} are single atoms.
-_PROPERTIES: tuple[tuple[re.Pattern[str], str], ...] = (
+_PROPERTIES: tuple[tuple[Pattern, str], ...] = (
     (_each(rf"(?:number|count) of (?:occurrences|times) (?:of )?(?:the \w+ )?(?P<a>⟦\d+⟧) "
            rf"(?:{_OF}|appears in|occurs in) (?P<x>.+)$"), "{x}.count({a})"),
     (_each(rf"count of (?:the \w+ )?(?P<a>⟦\d+⟧) {_OF} (?P<x>.+)$"), "{x}.count({a})"),
@@ -97,7 +98,7 @@ _PROPERTIES: tuple[tuple[re.Pattern[str], str], ...] = (
     (_each(r"(?:contents?|value|state|elements) of (?P<x>.+)$"), "{x}"),
     (_each(r"(?:results?|outcome|output) of (?P<x>⟦\d+⟧)$"), "{x}"),
 )  # fmt: skip
-_KIND_BEHIND = re.compile(
+_KIND_BEHIND = screened(
     r"(⟦\d+⟧) (?:list|string|dictionary|variable|array|tuple|set|parameter|value|method call|"
     r"index|number|counter|count|character|argument|integer|flag|prefix|suffix|substring|text|word|key|part)$",
     re.I,

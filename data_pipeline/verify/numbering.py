@@ -3,15 +3,16 @@
 import re
 
 from data_pipeline.pyx.prompts import FIRST_LABEL
+from data_pipeline.verify.screening import screened
 
 PROMPT, FILE = "prompt", "file"
-_LABEL = re.compile(r"\bL(\d{1,6})\b")
-_HEADING_LINE = re.compile(  # "1. **Line 6**: …"
+_LABEL = screened(r"\bL(\d{1,6})\b")
+_HEADING_LINE = screened(  # "1. **Line 6**: …"
     r"^(?P<b>[ \t]*(?:\d+[.)][ \t]*|[-*•][ \t]+)?(?:\*\*)?(?:At |On )?)[Ll]ine (?P<n>\d{1,6})"
     r"(?=(?:\*\*)?[:,] )",
     re.M,
 )
-_QUOTED_LINE = re.compile(r"\b[Ll]ine (\d{1,6}) \(`([^`\n]*)`\)(:)?")
+_QUOTED_LINE = screened(r"\b[Ll]ine (\d{1,6}) \(`([^`\n]*)`\)(:)?")
 
 
 def choose_numbering(program: str, monologue: str) -> str:

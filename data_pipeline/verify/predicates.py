@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from data_pipeline.verify.characters import character_in
-from data_pipeline.verify.masking import Atom
+from data_pipeline.verify.masking import ATOM_NUMBER, Atom
 from data_pipeline.verify.nouns import code_of, read_noun
 
 _NOT = re.compile(r"^(?:not|never|no longer|n't)\s+", re.I)
@@ -117,7 +117,7 @@ def read_predicate(complement: str, atoms: Sequence[Atom]) -> tuple[str, bool] |
         if pattern.fullmatch(text):
             return template, holds
     if _ALTERNATIVES.match(text):
-        values = [atoms[int(number)] for number in re.findall(r"⟦(\d+)⟧", text)]
+        values = [atoms[int(number)] for number in ATOM_NUMBER.findall(text)]
         if " and " not in text and all(atom.literal for atom in values):
             return "{s} in (" + ", ".join(atom.text for atom in values) + ",)", holds
         return None
@@ -156,7 +156,7 @@ def read_possession(clause: str, atoms: Sequence[Atom]) -> tuple[str, bool] | No
         other = _other(inside["o"], atoms)
         return None if other is None else (f"{{s}} in {other}", inside["not"] is None)
     if either := _HAS_EITHER.match(clause):
-        values = ", ".join(atoms[int(n)].text for n in re.findall(r"⟦(\d+)⟧", either["o"]))
+        values = ", ".join(atoms[int(n)].text for n in ATOM_NUMBER.findall(either["o"]))
         return f"any(each in {{s}} for each in ({values},))", either["not"] is None
     match = _HAS.match(re.sub(r"^does (?:indeed )?(?!not)", "", clause))
     if match is None:

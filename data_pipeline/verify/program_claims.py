@@ -24,6 +24,7 @@ from data_pipeline.verify.evaluation import Bound, Unknown, evaluate
 from data_pipeline.verify.layout import GENERAL
 from data_pipeline.verify.reading import JudgedClaim
 from data_pipeline.verify.rule_wording import RESULT, Wording
+from data_pipeline.verify.screening import screened
 from data_pipeline.verify.variations import SENTENCE, RunCall, Variations
 
 _MOST_INPUTS = 6  # for one statement
@@ -33,8 +34,8 @@ _LEAST = 3  # inputs that confirm a statement without a condition
 _RULE = re.compile(r"^(?:if|when) (?P<c>[^,]+), (?:then )?(?P<r>.+)$", re.I)
 _TURNED = re.compile(r"^(?P<r>(?:it|the function) [^,]+?) (?:if|when) (?P<c>[^,]+)$", re.I)
 _OTHERWISE = re.compile(r"^(?:otherwise|else|in all other cases),? (?P<r>.+)$", re.I)
-_EITHER = re.compile(r"\b(?:if|when) .*\b(?:otherwise|else|if not)\b", re.I)
-_CHECKS = re.compile(
+_EITHER = screened(r"\b(?:if|when) .*\b(?:otherwise|else|if not)\b", re.I)
+_CHECKS = screened(
     r"\b(?:checks?|determines?|tests?) (?:if|whether) (?P<c>[^,;]+?)"
     r"(?: (?:using|with|by|before) .*)?$",
     re.I,
@@ -56,7 +57,7 @@ _LEAD = re.compile(
     r"^(?:(?:finally|then|lastly|in the end|overall|in summary),? )+",
     re.I,
 )
-_ON_THE_WAY = re.compile(  # such a value need not be the result
+_ON_THE_WAY = screened(  # such a value need not be the result
     r".*\b(?:(?:counts?|computes?|calculates?|finds?|determines?) (?!and return)|converts? "
     r"|(?:will be|is|gets) (?:appended|added|inserted) )",
     re.I,

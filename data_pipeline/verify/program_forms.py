@@ -14,6 +14,7 @@ from data_pipeline.verify.phrases import Code, atom_in
 from data_pipeline.verify.properties import is_mutated
 from data_pipeline.verify.reading import JudgedClaim
 from data_pipeline.verify.result_forms import RESULT_FORMS, without
+from data_pipeline.verify.screening import screened
 from data_pipeline.verify.signature import TYPES, argument_of, has_type, judged
 
 Found = tuple[JudgedClaim, str]
@@ -93,9 +94,7 @@ def _nested(run: Replay, code: Code, text: str) -> Found | None:
     return judged(match[0], nested, "no loop stands in another"), without(text, match)
 
 
-_READS_ONLY = re.compile(
-    r"\bit only reads (?:from )?(?P<what>it|them|`\w+`|the \w+(?: \w+)?)", re.I
-)
+_READS_ONLY = screened(r"\bit only reads (?:from )?(?P<what>it|them|`\w+`|the \w+(?: \w+)?)", re.I)
 
 
 def _reads_only(run: Replay, code: Code, text: str) -> Found | None:
@@ -142,7 +141,7 @@ def _size(argument) -> int | None:
     return len(given) if isinstance(given, list | str | tuple | dict) else None
 
 
-_KEYS = re.compile(
+_KEYS = screened(
     r",? (?:where |with |in which )?(?:the |its )?keys (?:are|being) (?:presumably )?(?P<keys>\w+)"
     r" and (?:the |its )?values (?:are|being) (?P<values>\w+)(?: of (?P<items>\w+))?(?=[.,;]|$)",
     re.I,
@@ -235,7 +234,7 @@ def _table(code: Code) -> dict[str, str] | None:
     return None
 
 
-_USING = re.compile(
+_USING = screened(
     r"(?P<pre>[,(]? ?(?:checked |done |computed |this is done )?(?:using|via|by calling|with)"
     r" )`(?P<code>[^`]*[^\w`][^`]*)`\)?(?=[.,;:]|$| and\b)",
     re.I,
@@ -272,7 +271,7 @@ def _using(run: Replay, code: Code, text: str) -> Found | None:
     return judged(match[0].strip(" ,("), True, ""), without(text, match)
 
 
-_USING_METHOD = re.compile(
+_USING_METHOD = screened(
     r",? \(?(?:using|with|via|by (?:calling|using)) (?:the |its )?(?:\w+ )?(?:string |list )?`\.?"
     r"(?P<name>\w+)(?:\(\))?`(?: (?:method|function|operator))?(?: of \w+)?\)?"
     r"(?=[.,;:]|$| and\b)", re.I,
@@ -291,7 +290,7 @@ def _using_method(run: Replay, code: Code, text: str) -> Found | None:
     return judged(match[0].strip(" ,("), True, ""), without(text, match)
 
 
-_START = re.compile(
+_START = screened(
     r",? (?:starting|beginning) (?:from|at|with) (?:the (?P<which>first|second|third|fourth)"
     r" (?:element|item|character)(?: \(index `?(?P<at>\d+)`?\))?|index"
     r" `?(?P<index>\d+)`?)(?=[.,;:]|$| and\b)", re.I,
@@ -324,7 +323,7 @@ def _first_index(source: ast.expr) -> int | None:
     return None
 
 
-_BACKWARDS = re.compile(
+_BACKWARDS = screened(
     r",? (?:in (?:the )?reverse(?:d)? order|from (?:the )?(?:end|right)(?: to (?:the )?(?:start"
     r"|beginning|left|`\w+`))?|backwards?)"
     r"(?:,? meaning (?:that )?the last (?:element|item|character) (?:will be|is) processed first)?"
@@ -360,7 +359,7 @@ def _is_backwards(source: ast.expr) -> bool:
     return False
 
 
-_NOT_NEW = re.compile(
+_NOT_NEW = screened(
     r"\b(?:the function|it) (?:does not|doesn't) (?:return|create) (?:a|any) new "
     r"(?:list|dictionary|array)(?=[.,;]|$)", re.I,
 )  # fmt: skip
@@ -378,7 +377,7 @@ def _not_new(run: Replay, code: Code, text: str) -> Found | None:
     return judged(match[0], True, ""), without(text, match)
 
 
-_UNCHANGED = re.compile(r"(?<=`)(?P<how> unchanged| as it is| without changes)(?=[.,;]|$)", re.I)
+_UNCHANGED = screened(r"(?<=`)(?P<how> unchanged| as it is| without changes)(?=[.,;]|$)", re.I)
 
 
 def _unchanged(run: Replay, code: Code, text: str) -> Found | None:

@@ -11,17 +11,18 @@ from data_pipeline.verify.conditions import METHOD_WORDS, Test
 from data_pipeline.verify.lexicon import Phrase
 from data_pipeline.verify.phrases import MUTATORS, Code
 from data_pipeline.verify.reading import JudgedClaim
+from data_pipeline.verify.screening import screened
 from data_pipeline.verify.signature import TYPES, argument_of, has_type, judged
 
 Found = tuple[JudgedClaim, str]
 
-_NAMED_IN_PLACE = re.compile(
+_NAMED_IN_PLACE = screened(
     r"\b(?:(?P<not>does not|doesn't|not|without|never|do not) )?(?:directly )?(?P<verb>modif(?:y"
     r"|ies|ying)|chang(?:e|es|ing))"
     r" (?P<what>(?:the )?)`(?P<name>\w+)`(?: list| dictionary| array)?(?P<place>,? in[- ]place|"
     r" directly)", re.I,
 )  # fmt: skip
-_IN_PLACE = re.compile(
+_IN_PLACE = screened(
     r"\b(?:(?P<not>does not|doesn't|not|without|never|do not|(?:to )?avoids?|instead of|rather"
     r" than|prevents?(?: it from)?)"
     r" )?(?:directly )?(?P<verb>modif(?:y|ies|ying)|chang(?:e|es|ing)|mutat(?:e|es|ing)|alter(?:s"
@@ -117,7 +118,7 @@ def _rebinds_fresh(code: Code, name: str) -> bool:
     return any(not isinstance(value, ast.Name) for value in code.definitions.get(name, ()))
 
 
-_COPY = re.compile(
+_COPY = screened(
     r"\bmodif(?:ies|y|ying) (?:a|the) copy of (?:the |its )?(?:(?:input|original) )?(?:`\w+`|list"
     r"|dictionary|array|it)",
     re.I,
@@ -160,7 +161,7 @@ def read_absence(run: Replay, code: Code, tests: Tests, sentence: str) -> Found 
     return judged(match[0], not guards, truth), rest
 
 
-_KEPT = re.compile(
+_KEPT = screened(
     r"\b(?:(?:extracts?|retains?|keeps?|collects?|contain(?:s|ing)|includ(?:es|ing)|returns?)(?:"
     r" only(?: the)?)?|only (?:extracts|retains|keeps|includes|adds|contains|appends))"
     r"(?: the)? (?P<kind>[a-z-]+)(?: characters?| letters| elements)?(?: from (?:the"

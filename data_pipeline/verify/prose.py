@@ -43,6 +43,7 @@ from data_pipeline.verify.residue import (
     says_the_call_raises,
     turns_of_kind,
 )
+from data_pipeline.verify.screening import screened
 from data_pipeline.verify.shown_code import ShownCode
 from data_pipeline.verify.stated import WordedClaim, claim_kind
 from data_pipeline.verify.story import Story
@@ -68,7 +69,7 @@ _TURN_ALONE = re.compile(r"\b(?:iteration|turn|pass|round)\b", re.I)
 _WITNESS = re.compile(r"\bas with\b|\bholds with\b|\bloop over\b|\b(?:has to|must not) hold\b")
 _NUMERAL = re.compile(r"\b(?:iteration|turn|pass)\W{0,3}(?:number |no\. )?\W?\d", re.I)
 _NEEDED = re.compile(r"\b(?:must|has to|have to|needs? to|should|only if)\b", re.I)
-_LABEL = re.compile(r"\bL\d+\b")
+_LABEL = screened(r"\bL\d+\b")
 _WHICH = re.compile(r"\d|['\"]|\b(?:once|twice|first|last|again|only)\b", re.I)
 _END = re.compile(r"\b(?:at|in) the (?:very )?end\b|\b(?:last|final) value of\b", re.I)
 _NOT_ALL = re.compile(r"\bnot (?:both|all|each|every)\b", re.I)

@@ -27,6 +27,7 @@ from data_pipeline.verify.lexicon import Phrase, read_tokens
 from data_pipeline.verify.masking import is_literal
 from data_pipeline.verify.phrases import code_of
 from data_pipeline.verify.places import Place
+from data_pipeline.verify.screening import screened
 from data_pipeline.verify.shown_code import codes_in
 from data_pipeline.verify.value_verdicts import ValueVerdicts, Verdict
 from data_pipeline.verify.values import compare
@@ -40,7 +41,7 @@ _LINKS = re.compile(
     r"means|meaning|indicating|that(?= the| it)|due to the fact)\b)+\s*",
     re.I,
 )
-_SUPPOSED = re.compile(  # what is only supposed is no reason
+_SUPPOSED = screened(  # what is only supposed is no reason
     r"^\W*(?:\w+\W+){0,3}?(?<!`)\b(?:if|when|whenever|unless|until|while|once|should)\b|"
     r", (?:if|when) ",
     re.I,

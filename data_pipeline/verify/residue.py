@@ -14,6 +14,7 @@ from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, 
 from data_pipeline.verify.code_verdicts import CodeVerdicts
 from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.masking import is_literal
+from data_pipeline.verify.screening import screened
 from data_pipeline.verify.stated import NUMBERS
 from data_pipeline.verify.value_verdicts import Verdict
 from data_pipeline.verify.wordlists import word_set
@@ -42,7 +43,7 @@ _GIVES = re.compile(
 _RELATIONS = re.compile(
     r"greater|less|larger|smaller|bigger|shorter|longer|higher|lower|more|fewer"
 )
-_SUM = re.compile(
+_SUM = screened(
     rf"(?<![\w.)\]*/+-])(?<![\w)\]] [+*/%-] )"
     rf"(?P<l>{_NUMBER}(?: ?(?:[+*/%&|^-]|//|\*\*|<<|>>) ?{_NUMBER})+)"
     rf" ?= ?(?P<r>{_NUMBER})(?!\w|\.\d| ?[+*/%&|^-])"
@@ -67,7 +68,7 @@ _NOT_SAID = re.compile(
 _ASKED = re.compile(r"\b(?:if|whether|when|unless|while|until|once|not)\s*\W{0,2}$|"
                     r"\b(?:if|unless|when|otherwise)\b(?=[^.;]*$)", re.I)  # fmt: skip
 _QUOTED = re.compile(r"`[^`]*`|'[^']*'|\"[^\"]*\"")
-_DENIES = re.compile(
+_DENIES = screened(
     r"\b(?:is|are|was|were|does|do|did|will|would|has|have|had|can|could|should) ?"
     r"(?:not|never|no longer)\b",
     re.I,

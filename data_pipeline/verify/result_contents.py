@@ -14,6 +14,7 @@ from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.conditions import METHOD_WORDS
 from data_pipeline.verify.phrases import Code
 from data_pipeline.verify.reading import JudgedClaim
+from data_pipeline.verify.screening import Pattern, screened
 from data_pipeline.verify.signature import argument_of, judged
 
 
@@ -237,8 +238,8 @@ def _holds_length(match: re.Match[str], values: Values) -> bool | None:
     return len(values.result) == len(source) + sign
 
 
-def _compiled(text: str) -> re.Pattern[str]:
-    return re.compile(text, re.I)
+def _compiled(text: str) -> Pattern:
+    return screened(text, re.I)
 
 
 def _repeats(match: re.Match[str], values: Values) -> bool | None:
@@ -253,7 +254,7 @@ def _int(values: Values, name: str) -> int:
     return number if isinstance(number, int) and 0 <= number < 10_000 else 0
 
 
-_FORMS: tuple[tuple[re.Pattern[str], Check], ...] = (
+_FORMS: tuple[tuple[Pattern, Check], ...] = (
     (_compiled(rf"{_HOLDS}(?: only| all| just| the)* (?P<w>[a-z-]+)(?: {_THINGS})?{_SOURCE}{_END}"),
      _holds_kind),
     (_compiled(rf"{_HOLDS}(?: only| all| just| the)* {_THINGS}{_SOURCE} that are (?P<no>not )?"

@@ -7,6 +7,7 @@ from data_pipeline.source.literals import LiteralError, parse_literal, same_valu
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.phrases import Code
 from data_pipeline.verify.reading import JudgedClaim
+from data_pipeline.verify.screening import screened
 from data_pipeline.verify.signature import TYPES, argument_of, has_type, judged
 
 Found = tuple[JudgedClaim, str]
@@ -92,7 +93,7 @@ def read_key(run: Replay, code: Code, text: str) -> Found | None:
     return judged(match[0].strip(" ,"), good, "it is no key"), without(text, match)
 
 
-_CAUGHT = re.compile(
+_CAUGHT = screened(
     r"\b(?:it |the function )?catches (?:an? |the )?`?(?P<name>[A-Z]\w+)`?(?: exception)?(?: and"
     r" (?:simply |just )?(?P<passes>passes|does nothing|ignores it))?(?:,? meaning (?:that )?it"
     r" does nothing(?: in that case)?)?(?=[.,;]|$)", re.I,
@@ -147,7 +148,7 @@ def read_no_result(run: Replay, code: Code, text: str) -> Found | None:
     return judged(match[0], False, f"raises {run.trace.raised}"), without(text, match)
 
 
-_EMPTIED = re.compile(
+_EMPTIED = screened(
     r",? (?:which means (?:that )?|meaning (?:that )?|so (?:that )?|and )?(?:after (?:calling this"
     r" function|the function (?:executes|returns|runs|is called)),? )?(?:the original (?:list"
     r"|dictionary|set|array)|`(?P<x>\w+)`) will be empty(?: after (?:the function (?:executes"

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, NOT_CHECKABLE, UNREAD, Claim
 from data_pipeline.verify.code_verdicts import own_nodes
-from data_pipeline.verify.masking import is_literal, mask_code
+from data_pipeline.verify.masking import ATOM_NUMBER, is_literal, mask_code
 from data_pipeline.verify.places import Place
+from data_pipeline.verify.screening import screened
 from data_pipeline.verify.value_verdicts import ValueVerdicts
 from data_pipeline.verify.values import compare
 from data_pipeline.verify.wordlists import word_set
@@ -33,7 +34,7 @@ _NARRATION = word_set(
 )
 _WORDS = re.compile(r"[a-z'-]+|[^\s\w.,:;*()-]")
 _LABELS = re.compile(r"\[?\bl\d+\b\]?")
-_INSERTED = re.compile(r"\binsert\w*\b[^.;]*?\bat (?:the )?(?:index|position|place) ⟦(\d+)⟧", re.I)
+_INSERTED = screened(r"\binsert\w*\b[^.;]*?\bat (?:the )?(?:index|position|place) ⟦(\d+)⟧", re.I)
 
 
 class ShownCode:
@@ -180,7 +181,7 @@ def codes_in(text: str, plain: str) -> Piece | None:
     """Returns a part of a sentence apart into words and code; None if it is not found there."""
     masked, atoms = mask_code(plain, frozenset())
     wanted = text.replace("`", "")
-    at = re.sub(r"⟦(\d+)⟧", lambda found: atoms[int(found[1])].text, masked).find(wanted)
+    at = ATOM_NUMBER.sub(lambda found: atoms[int(found[1])].text, masked).find(wanted)
     if at < 0 or not wanted:
         return None
     words: list[str] = []

@@ -14,7 +14,7 @@ from data_pipeline.source.syntax import nodes_of
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.evaluation import Unknown, evaluate
-from data_pipeline.verify.ordinals import ORDINALS
+from data_pipeline.verify.ordinals import ANY_ORDINAL, ORDINALS
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.stated import NUMBERS, WordedClaim
 from data_pipeline.verify.turns import turn_window
@@ -28,9 +28,8 @@ from data_pipeline.verify.value_verdicts import (
 from data_pipeline.verify.values import compare
 
 _MOST_POINTS = 300
-_ORDINAL = "|".join(sorted(ORDINALS, key=len, reverse=True))
 _NUMBER = r"\d+|" + "|".join(NUMBERS)
-_TURN = rf"(?:the )?(?:(?P<o>{_ORDINAL}|\d+(?:st|nd|rd|th)) (?:iteration|turn|pass)\b"
+_TURN = rf"(?:the )?(?:(?P<o>{ANY_ORDINAL}|\d+(?:st|nd|rd|th)) (?:iteration|turn|pass)\b"
 _TURN += r"|(?:iteration|turn|pass) (?:number )?(?P<n>\d+))"
 _IN_TURN = re.compile(
     rf"\b(?P<w>at the (?:end|start|beginning) of|after|before|in|on|during) {_TURN}", re.I

@@ -12,12 +12,20 @@ from data_pipeline.verify.actions import verbs_of_call
 from data_pipeline.verify.asides import parse_code
 from data_pipeline.verify.characters import character_of
 from data_pipeline.verify.clause_forms import FormRules
-from data_pipeline.verify.clause_patterns import CHECKS, COMPUTED, COMPUTES, FROM_TO
+from data_pipeline.verify.clause_patterns import (
+    CHECKS,
+    COMPUTED,
+    COMPUTES,
+    FROM_TO,
+    POPS_LAST,
+)
 from data_pipeline.verify.lexicon import lemma_of
+from data_pipeline.verify.masking import ATOM_NUMBER
 from data_pipeline.verify.nouns import Noun, code_of
 from data_pipeline.verify.ordinals import INDEXES
 from data_pipeline.verify.plain_words import is_plain
 from data_pipeline.verify.predicates import read_possession, read_predicate
+from data_pipeline.verify.screening import screened
 from data_pipeline.verify.stated import NUMBERS, WordedClaim
 from data_pipeline.verify.wordlists import word_set
 
@@ -68,7 +76,7 @@ _FOUND_AT = re.compile(
     r"at (?:index|position) ⟦(?P<i>\d+)⟧(?P<rest>(?: and (?:is )?removed(?: from ⟦\d+⟧)?)?)$",
     re.I,
 )
-_AMOUNT = re.compile(
+_AMOUNT = screened(
     r"^(?:.*?\b(?:we|it|which|that|code|line|loop|function|statement) )??"
     r"(?:(?P<x>(?:the )?(?:\w+ )??⟦\d+⟧|it) (?:is|gets|was) (?:then |also |again |now |further )*"
     r"(?P<p>increment|increas|decrement|decreas|reduc|multipli|divid|doubl|halv)ed"
@@ -130,7 +138,7 @@ _SLICE = re.compile(
     r"(?:(?:index|position) ⟦(?P<b>\d+)⟧|end)(?: of (?:the (?:string|list)|⟦\d+⟧))?$",
     re.I,
 )
-_MAYBE = re.compile(r"\b(?:if|when|whether|would|may|might|could|unless|until|once)\b", re.I)
+_MAYBE = screened(r"\b(?:if|when|whether|would|may|might|could|unless|until|once)\b", re.I)
 _ABSENT = re.compile(
     r"\b(?:does not|doesn't|did not|do not) (?:find|contain|have|include|match) (?:any )?"
     r"(?:occurrences? of |instances? of )?(?:the \w+ )?⟦(?P<v>\d+)⟧"
@@ -235,7 +243,7 @@ class ToldRules(FormRules):
         match = _COMPARES.match(self.text)
         if match is None or not is_plain(match["x"]):
             return None
-        codes = [code_of(self.atoms[int(n)].text) for n in re.findall(r"⟦(\d+)⟧", match["x"])]
+        codes = [code_of(self.atoms[int(n)].text) for n in ATOM_NUMBER.findall(match["x"])]
         if len(codes) != 2:
             return None
         self._use_all(match["x"])
@@ -438,15 +446,12 @@ class ToldRules(FormRules):
 
     def _pops_last(self) -> list[WordedClaim] | None:
         """Reads "pops the last item from the dictionary"."""
-        match = re.search(
-            r"(?:pops|removes) the last (?:item|pair|key-value pair|entry) from (?:the )?dictionary"
-            r"(?: ⟦\d+⟧)?$", self.text, re.I,
-        )  # fmt: skip
+        match = POPS_LAST.search(self.text)
         return [self._claim("code", "popitem", "")] if match else None
 
     def _call_alone(self) -> list[WordedClaim] | None:
         """Reads "Second call: `f(2)`": code alone that is a call with known arguments."""
-        alone = re.fullmatch(r"⟦(\d+)⟧", self.text)
+        alone = ATOM_NUMBER.fullmatch(self.text)
         code = parse_code(self.atoms[int(alone[1])].text) if alone else None
         if not isinstance(code, ast.Call) or not isinstance(code.func, ast.Name):
             return None

@@ -14,8 +14,9 @@ from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.asides import parse_code
 from data_pipeline.verify.claims import CONFIRMED, Claim
 from data_pipeline.verify.code_verdicts import own_nodes
-from data_pipeline.verify.masking import Atom, mask_code
+from data_pipeline.verify.masking import ATOM_NUMBER, Atom, mask_code
 from data_pipeline.verify.places import Place
+from data_pipeline.verify.screening import Pattern, screened
 from data_pipeline.verify.value_verdicts import ValueVerdicts, dump_node
 from data_pipeline.verify.values import compare
 
@@ -26,7 +27,7 @@ _CHECKS = re.compile(
     r"(?:(?:now|then|again|also|which) )*checks (?:if|whether|that) (?P<rest>[^.;:,()→]+)",
     re.I,
 )
-_CHECKED = re.compile(  # denials that ask, or that are judged as no change
+_CHECKED = screened(  # denials that ask, or that are judged as no change
     r"\bchecks? (?:if|whether|that)\b[^.;:,()→]*|\bdoes not (?:change|affect|alter|modify)\b", re.I
 )
 _ASSIGNED = re.compile(
@@ -54,21 +55,21 @@ _MADE = re.compile(
     r"\b(?:initiali[sz]es|creates|defines) (?:an? |the )?(?:\w+ ){0,3}⟦(?P<y>\d+)⟧(?! ?[\[(.=])",
     re.I,
 )
-_BODY = re.compile(
+_BODY = screened(
     r"\b(?:block|body|branch|loop)\b (?:is |are )?(?:then |therefore |thus )?"
     r"(?:executed|entered|executes|runs|run)\b"
     r"(?! (?:again|once|until|while|through|over|for|from|\d|⟦))",
     re.I,
 )
-_AT_LINE: tuple[tuple[re.Pattern[str], tuple[type, ...]], ...] = (
-    (re.compile(r"\bfunction is called with\b", re.I), (ast.FunctionDef,)),
-    (re.compile(r"\bthe function returns\b|\breturn statement is (?:executed|reached)", re.I),
+_AT_LINE: tuple[tuple[Pattern, tuple[type, ...]], ...] = (
+    (screened(r"\bfunction is called with\b", re.I), (ast.FunctionDef,)),
+    (screened(r"\bthe function returns\b|\breturn statement is (?:executed|reached)", re.I),
      (ast.Return, ast.Yield, ast.Lambda, ast.Raise)),
-    (re.compile(r"⟦\d+⟧ loop (?:begins|starts|is set|checks)|\bloop (?:begins|starts)\b", re.I),
+    (screened(r"⟦\d+⟧ loop (?:begins|starts|is set|checks)|\bloop (?:begins|starts)\b", re.I),
      (ast.For, ast.While, ast.comprehension)),
-    (re.compile(r"\blength of\b[^.;]* is (?:calculated|computed)", re.I), (ast.Call,)),
+    (screened(r"\blength of\b[^.;]* is (?:calculated|computed)", re.I), (ast.Call,)),
 )  # fmt: skip
-_NOT = re.compile(r"\bnot\b|n't\b|\bnever\b|\bneither\b", re.I)
+_NOT = screened(r"\bnot\b|n't\b|\bnever\b|\bneither\b", re.I)
 _SUPPOSED = re.compile(r"\b(?:if|when|whether|would|until|unless|not|n't|before|after)\b", re.I)
 _LESS = re.compile(r"\b(?:less|smaller|lower|below|shorter)\b", re.I)
 _MORE = re.compile(r"\b(?:greater|larger|more|higher|exceeds|longer|bigger)\b", re.I)
@@ -152,7 +153,7 @@ class ToldNames:
             code = _test(atoms[int(found["c"])].text) if found["c"] else self._own_test(place)
             if code is None or isinstance(code, ast.Name | ast.Constant):
                 continue
-            own = [atoms[int(number)] for number in re.findall(r"⟦(\d+)⟧", found["rest"])]
+            own = [atoms[int(number)] for number in ATOM_NUMBER.findall(found["rest"])]
             if (
                 not all(self._is_part(atom, code, place) for atom in own)
                 or _turns_round(found["rest"], code)
@@ -327,4 +328,4 @@ def _without_values(text: str) -> str:
 
 
 def _spell(text: str, atoms: Sequence[Atom]) -> str:
-    return re.sub(r"⟦(\d+)⟧", lambda match: atoms[int(match[1])].text, text)
+    return ATOM_NUMBER.sub(lambda match: atoms[int(match[1])].text, text)

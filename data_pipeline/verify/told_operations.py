@@ -17,7 +17,7 @@ from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.asides import parse_code
 from data_pipeline.verify.characters import character_of
 from data_pipeline.verify.code_verdicts import own_nodes
-from data_pipeline.verify.masking import Atom, is_literal, mask_code
+from data_pipeline.verify.masking import ATOM_NUMBER, Atom, is_literal, mask_code
 from data_pipeline.verify.pools import canonical
 from data_pipeline.verify.value_verdicts import ValueVerdicts
 from data_pipeline.verify.wordlists import word_set
@@ -245,7 +245,7 @@ class ToldOperations:
         self, text: str, atoms: Sequence[Atom], among: frozenset[str] | None
     ) -> list[_Call] | None:
         """Returns the calls that a sentence speaks of: those of its own code, else of its verb."""
-        for number in re.findall(r"⟦(\d+)⟧", text):
+        for number in ATOM_NUMBER.findall(text):
             told = parse_code(atoms[int(number)].text.removeprefix("."))
             if isinstance(told, ast.Call) and (name := _method_of(atoms[int(number)])):
                 known = self._calls_of([name])
@@ -418,4 +418,4 @@ def _is_supposed(text: str, end: int) -> bool:
 
 
 def _spell(text: str, atoms: Sequence[Atom]) -> str:
-    return re.sub(r"⟦(\d+)⟧", lambda match: atoms[int(match[1])].text, text)
+    return ATOM_NUMBER.sub(lambda match: atoms[int(match[1])].text, text)

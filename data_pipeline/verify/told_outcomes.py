@@ -20,10 +20,11 @@ from data_pipeline.verify.clause_patterns import FILLER
 from data_pipeline.verify.evaluation import Unknown, evaluate_node
 from data_pipeline.verify.layout import variable_names
 from data_pipeline.verify.lexicon import lemma_of
-from data_pipeline.verify.masking import Atom, mask_code
+from data_pipeline.verify.masking import ATOM_NUMBER, Atom, mask_code
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.plain_words import PLAIN
 from data_pipeline.verify.pools import canonical
+from data_pipeline.verify.screening import screened
 from data_pipeline.verify.value_verdicts import ValueVerdicts, dump_expression, dump_node
 from data_pipeline.verify.wordlists import word_set
 
@@ -32,7 +33,7 @@ _GIVES = (
     r"making|forms?|forming|becomes?|results? in|resulting in|obtains?|"
     r"turns? (?:it|that|this|them) into|that to|it to|them to|this to|into|=)"
 )
-_OUTCOME = re.compile(
+_OUTCOME = screened(
     rf"^(?P<head>.*?),? ?(?:(?:and|to|we|which|that|it|us|then) )*\b{_GIVES}(?: us| to)? {FILLER}"
     r"⟦(?P<v>\d+)⟧$",
     re.I,
@@ -112,7 +113,7 @@ class ToldOutcomes:
             word in known or lemma_of(word) in lemmas or word in _OTHER_VERBS for word in words
         ):
             return False
-        named = [atoms[int(number)] for number in re.findall(r"⟦(\d+)⟧", head)]
+        named = [atoms[int(number)] for number in ATOM_NUMBER.findall(head)]
         wanted = canonical(value)
         for action in self._actions:
             if len(lemmas & action.verbs) < len(lemmas):

@@ -13,8 +13,9 @@ from data_pipeline.source.literals import value_or_none
 from data_pipeline.tracing.rendering import render
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.characters import character_of
-from data_pipeline.verify.masking import Atom, mask_code
+from data_pipeline.verify.masking import ATOM_NUMBER, Atom, mask_code
 from data_pipeline.verify.pools import Pools
+from data_pipeline.verify.screening import screened
 
 _INDEX = r"(?:index|position)"
 _FOUND_AT = re.compile(
@@ -39,7 +40,7 @@ _AROUND = re.compile(
     r"⟦(?P<a>\d+)⟧(?: is|:) ⟦(?P<v>\d+)⟧",
     re.I,
 )
-_AROUND_WORD = re.compile(r"\b(?:before|after|preceding|following)\b", re.I)
+_AROUND_WORD = screened(r"\b(?:before|after|preceding|following)\b", re.I)
 _SEQUENCES = str | list | tuple
 
 
@@ -121,4 +122,4 @@ def _has_at(owner, index: int, told) -> bool:
 
 
 def _spell(text: str, atoms: Sequence[Atom]) -> str:
-    return re.sub(r"⟦(\d+)⟧", lambda match: atoms[int(match[1])].text, text)
+    return ATOM_NUMBER.sub(lambda match: atoms[int(match[1])].text, text)

@@ -21,7 +21,7 @@ from data_pipeline.verify.conditions import (
     read_test,
 )
 from data_pipeline.verify.lexicon import Phrase, Token, read_tokens
-from data_pipeline.verify.ordinals import ORDINALS
+from data_pipeline.verify.ordinals import ANY_ORDINAL, ORDINALS
 from data_pipeline.verify.phrases import code_of
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.stated import WordedClaim
@@ -52,7 +52,7 @@ _ASKING = word_set("the this we condition test function if statement line loop i
 _OF_VALUES = word_set(
     "the a an character letter string number value element item digit word substring current"
 )
-_NTH = re.compile(rf"\b(?P<n>{'|'.join(ORDINALS)}) (?:if |elif )?(?:condition|test|check)\b", re.I)
+_NTH = re.compile(rf"\b(?P<n>{ANY_ORDINAL}) (?:if |elif )?(?:condition|test|check)\b", re.I)
 _DIGITS = frozenset(("isdigit", "isnumeric", "isdecimal"))
 
 

@@ -14,15 +14,16 @@ from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED
 from data_pipeline.verify.clause_parts import equations
 from data_pipeline.verify.flow_wording import turn_of
-from data_pipeline.verify.masking import Atom
-from data_pipeline.verify.ordinals import INDEXES, ORDINALS
+from data_pipeline.verify.masking import ATOM_NUMBER, Atom
+from data_pipeline.verify.ordinals import ANY_ORDINAL, INDEXES, ORDINALS
+from data_pipeline.verify.screening import screened
 from data_pipeline.verify.values import compare
 from data_pipeline.verify.wordlists import word_set
 
-_FROM_ZERO = re.compile(r"\b(?:iteration|turn|pass)(?: (?:number|no\.))? ?#?⟦(\d+)⟧", re.I)
+_FROM_ZERO = screened(r"\b(?:iteration|turn|pass)(?: (?:number|no\.))? ?#?⟦(\d+)⟧", re.I)
 _NUMERAL = re.compile(r"\b(?:iteration|turn|pass)\b[^⟦]{0,12}⟦(\d+)⟧", re.I)
 _ELEMENT = re.compile(
-    rf"^(?:(?:for|when|processing|next|the|only|{'|'.join(ORDINALS)}) )*"
+    rf"^(?:(?:for|when|processing|next|the|only|{ANY_ORDINAL}) )*"
     r"(?:\w+ )??(?P<n>\w+)(?:,|:| is)? \(?⟦(?P<v>\d+)⟧\)?"
     r"(?: \([^)]*\))?\s*(?::|[.,]|$|(?= is (?:checked|processed|examined|considered|visited|"
     r"encountered|evaluated|tested)\b))",
@@ -41,7 +42,7 @@ _VALUE_ALONE = re.compile(  # "For 'a', …", "'a': …"
     r"^⟦(?P<w>\d+)⟧(?=:)",
     re.I,
 )
-_NTH_LOOP = re.compile(r"\b(first|second|third|last) (?:for |while )?loop\b", re.I)
+_NTH_LOOP = screened(r"\b(first|second|third|last) (?:for |while )?loop\b", re.I)
 _ELEMENTS = word_set(
     "character char element item word key number digit letter value string name member entry"
 )
@@ -178,7 +179,7 @@ class TurnTracker:
         """Returns (header, variable, value) of a heading that names the loop's variable."""
         pairs: list[tuple[str, str]] = []
         if numbered:
-            for number in map(int, re.findall(r"⟦(\d+)⟧", text)):
+            for number in map(int, ATOM_NUMBER.findall(text)):
                 pairs += [(c.subject or "", c.value) for c in equations(atoms[number])]
             for x, v in re.findall(r"⟦(\d+)⟧ (?:=|is) ⟦(\d+)⟧", text):
                 pairs.append((atoms[int(x)].text, atoms[int(v)].text))

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator
 from data_pipeline.source.literals import value_or_none
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.layout import variable_names
-from data_pipeline.verify.masking import Atom, mask_code
+from data_pipeline.verify.masking import ATOM_NUMBER, Atom, mask_code
 from data_pipeline.verify.pools import Pools
 from data_pipeline.verify.program_facts import ProgramFacts
+from data_pipeline.verify.screening import Pattern, screened
 from data_pipeline.verify.told_calls import calls_not_made
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -28,7 +29,7 @@ _MOST_CHARACTERS = 4000  # of a value that is looked into
 _NOUN = "|".join(_TYPES)
 _MAKERS = {"list": list, "tuple": tuple, "dict": dict, "set": set, "sorted": list,
            "frozenset": set, "zip": tuple, "enumerate": tuple, "Counter": dict}  # fmt: skip
-_BEHIND = re.compile(  # "the list `xs`", "a list called `xs`", "the list, which is now [1]"
+_BEHIND = screened(  # "the list `xs`", "a list called `xs`", "the list, which is now [1]"
     rf"\b(?P<t>{_NOUN})(?:,? (?:which|that) (?:is|was)(?: now| then)?| (?:called|named)|"
     r" (?:is|becomes|remains|was)(?: now| then| still)?|:)? ⟦(?P<x>\d+)⟧"
     r"(?! ?(?:[-+*/%[(.=]|or\b))",
@@ -48,18 +49,18 @@ _PART_OF = re.compile(
     r" (?:of|in|from) (?:the |this |that |a )?(?:\w+ )?$",
     re.I,
 )
-_RETURNED = re.compile(
+_RETURNED = screened(
     r"\breturn(?:s|ed|ing)? (?:the |an? )?(?:\w+ )??(?P<t>list|tuple|dictionary|dict|string)"
     r"(?=,? |\W*$)(?! (?:representation|form))", re.I
 )  # fmt: skip
 _HEDGED = re.compile(r"\b(?:if|would|could|may|might|not|never|n't|like|either|or|converted?|"
                      r"converts?|converting|into|instead)\b", re.I)  # fmt: skip
-_LOOP = re.compile(r"\b(?P<k>for|while)[ -]loop\b", re.I)
-_BEFORE_RETURN = re.compile(
+_LOOP = screened(r"\b(?P<k>for|while)[ -]loop\b", re.I)
+_BEFORE_RETURN = screened(
     r"\breturn(?:s|ed)? [^.;]*⟦\d+⟧[^.;]* before (?:\w+ing|the loop|all|any|performing)\b|"
     r"^\W*before (?:the (?:\w+ )?loop|processing|all)\b[^.;]*\breturns?\b", re.I,
 )  # fmt: skip
-_EMPTY = re.compile(
+_EMPTY = screened(
     r"\b(?P<no>non-)?empty (?:\w+ )?⟦(?P<x>\d+)⟧|⟦(?P<y>\d+)⟧,? (?:which )?(?:is|was|remains) "
     r"(?:now |still |initially )?(?:an? )?(?P<not>not |non-)?empty\b", re.I,
 )  # fmt: skip
@@ -74,11 +75,11 @@ _EMPTY_VALUE = (
     )
 )
 _MADE = re.compile(r"\b(?:creat|initiali[sz]|start|declar|defin)\w*", re.I)
-_MOVED = re.compile(
+_MOVED = screened(
     r"\b(?:(?P<out>remov|delet|popp|discard)(?:es|ed|e|s|ing)?|(?P<in>append|insert|add)(?:s|ed|ing)?)"
     r" (?:[^.;,]*? )?(?P<p>from|to|into) (?:the )?(?:\w+ )?⟦(?P<x>\d+)⟧", re.I,
 )  # fmt: skip
-_ENDS = re.compile(
+_ENDS = screened(
     r"\b(?P<e>first|last) (?:(?:⟦(?P<n>\d+)⟧|(?P<w>two|three|four|five|few)) )"
     r"(?:characters|elements|items|letters|digits|words)(?:,| is| are|:)? ⟦(?P<v>\d+)⟧", re.I,
 )  # fmt: skip
@@ -88,7 +89,7 @@ _OF_DICTIONARY = re.compile(
     r"(?:(?:the )?(?:\w+ )??(?:dictionary|dict)\b(?: ⟦\d+⟧)?|(?:the )?⟦(?P<x>\d+)⟧(?! ?\[))",
     re.I,
 )  # fmt: skip
-_LOOPS_OVER = re.compile(
+_LOOPS_OVER = screened(
     r"\b(?:loops?|iterat\w+|goes|going|runs) (?:over|through) (?:each |all |every |of |the )*"
     r"(?P<k>keys?|values?) (?:of|in) (?:the )?(?:\w+ )?⟦(?P<x>\d+)⟧", re.I
 )  # fmt: skip
@@ -96,7 +97,7 @@ _KEY_NAMED = re.compile(
     r"(?P<v>\b(?:remov|delet|popp?)(?:es|ed|e|s|ing)? )?(?:the )?\b(?P<k>key|value) ⟦(?P<x>\d+)⟧",
     re.I,
 )
-_ONCE = re.compile(
+_ONCE = screened(
     r"\b(?:set|assigned|changed|updated|called|appended|added|incremented|entered)\b[^.;]*"
     r"\b(?:only|exactly|just) once\b", re.I,
 )  # fmt: skip
@@ -353,14 +354,14 @@ class WordEvidence:
         return [value for value in known if isinstance(value, dict)]
 
 
-def _words(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.I)
+def _words(pattern: str) -> Pattern:
+    return screened(pattern, re.I)
 
 
 _START = r"(?:start|beginning|front|left)"
 _PUTS = r"(?:append|add|insert|put|prepend|attach|concatenat|pad)\w*"
 _STRIPS = r"(?:strip|trim|remov)\w*"
-_WORDS: tuple[tuple[re.Pattern[str], Callable[[ProgramFacts], bool]], ...] = (
+_WORDS: tuple[tuple[Pattern, Callable[[ProgramFacts], bool]], ...] = (
     (_words(rf"\b{_PUTS}\b[^.;]*\b(?:to|at|on) the {_START}\b"),
      lambda code: code.puts_in_front),
     (_words(rf"\b{_STRIPS}\b[^.;]*\b(?:from|at|on) the {_START}\b"),
@@ -441,4 +442,4 @@ def _value(text: str | None):
 
 
 def _spell(text: str, atoms: list[Atom]) -> str:
-    return re.sub(r"⟦(\d+)⟧", lambda match: atoms[int(match[1])].text, text)
+    return ATOM_NUMBER.sub(lambda match: atoms[int(match[1])].text, text)

@@ -7,8 +7,9 @@ something, and the way in which the grammar reads it; a row never drops a word t
 import re
 from collections.abc import Sequence
 
-from data_pipeline.verify.masking import Atom
+from data_pipeline.verify.masking import ATOM_NUMBER, Atom
 from data_pipeline.verify.predicates import read_predicate
+from data_pipeline.verify.screening import screened
 
 _ATOM = r"⟦\d+⟧"
 _WHO = r"(?:we|it|this|the (?:code|program|function|execution|interpreter|control|flow)|execution)"
@@ -93,7 +94,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     (rf"\b((?:is|are|was|were) (?:set|initialized|initialised|assigned|updated)) to ({_ATOM}),? "
      rf"and ({_ATOM}) to (?={_ATOM})", r"\1 to \2, and \3 is set to "),
 )  # fmt: skip
-_REWRITES = tuple((re.compile(pattern, re.I), words) for pattern, words in _TABLE)
+_REWRITES = tuple((screened(pattern, re.I), words) for pattern, words in _TABLE)
 _MARKS = re.compile(r"n't|'s |'re\b|cannot")
 _FIRST_WORDS = re.compile(r"\b[a-z]{2,}")
 _ARROW = re.compile(r"\s*(?:→|⇒|->|=>|-->)\s*")
@@ -137,5 +138,5 @@ def _cut_arrows(text: str, atoms: Sequence[Atom]) -> str:
 
 
 def _equation(part: str, atoms: Sequence[Atom]) -> bool:
-    number = re.match(r"⟦(\d+)⟧", part)
+    number = ATOM_NUMBER.match(part)
     return number is not None and "=" in atoms[int(number[1])].text

@@ -89,3 +89,14 @@ def test_lists_and_tuples_are_the_same_where_their_literals_are(data):
 @given(nested(atoms))
 def test_a_value_is_the_same_as_its_literals_value(value):
     assert same_value(value, ast.literal_eval(repr(value)))
+
+
+@pytest.mark.parametrize(
+    "text", ["[1, [2]]", "{'a': [1]}", "{8, 0, 16}", "([], -0.0, 1e999, 2j, b'x')"]
+)
+def test_a_text_that_is_read_again_gives_a_value_of_its_own(text):
+    for _ in range(2):
+        value = parse_literal(text)
+        assert repr(value) == repr(ast.literal_eval(text))  # also the order of a set
+        part = value[0] if isinstance(value, tuple) else value
+        part.clear()

@@ -24,6 +24,7 @@ from data_pipeline.verify.conditions import read_condition
 from data_pipeline.verify.evaluation import Unknown, evaluate
 from data_pipeline.verify.lexicon import read_tokens
 from data_pipeline.verify.reading import JudgedClaim
+from data_pipeline.verify.screening import screened
 
 _MOST_MIXED = 10
 _WILL = r"(?:(?:will|would|should|must|can) )?(?:(?:simply|just|always|also|still|then|directly) )*"
@@ -56,7 +57,7 @@ _BOTH = re.compile(r",? while (?=the )|, and (?=the (?:rest|remaining))")
 _REST_OF_IT = re.compile(
     r"^(the rest|the remaining characters|the other characters)(?: of the (?:characters|string))?\b"
 )
-_ASIDE = re.compile(
+_ASIDE = screened(
     r"^\((?:i\.e\.|which|meaning|e\.g\.)[^`\"']*\)"
     r"|\s\((?:i\.e\.|meaning|e\.g\.)(?:[^)`]|`[^`]*`)*\)"
 )
@@ -112,7 +113,7 @@ _ANY = re.compile(
     r" (?P<owner>(?:the )?[^`]*?(?:`\w+`)?))? is (?P<no>not )?(?P<said>.+)"
 )
 _SET_TO = re.compile(r"is (?:specified as|set to|given as|passed as|provided as) ")
-_AT_START = re.compile(
+_AT_START = screened(
     rf"(?P<part>(?:the )?{ATOM}) (?:is|does) (?P<no>not )?(?:an? (?:substring|string|prefix)"
     rf" that is )?"
     rf"(?:found |present |exist |appear )?at the"

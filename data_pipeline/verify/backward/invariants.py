@@ -12,6 +12,7 @@ from data_pipeline.verify.backward.nouns import ATOM, MARKS, Nouns
 from data_pipeline.verify.backward.properties import Properties
 from data_pipeline.verify.backward.trials import Trial, Trials
 from data_pipeline.verify.reading import JudgedClaim
+from data_pipeline.verify.screening import screened
 
 _SAME_SIZE = re.compile(
     r"(?:the )?(?:final )?(?:output|result|returned)(?: (?:string|list|dictionary))? (?:will"
@@ -40,7 +41,7 @@ _EXCEPT = re.compile(
 )
 
 
-_PASSIVE = re.compile(
+_PASSIVE = screened(
     r".*?\b(?:all|every|each)(?: of)?(?: the)?(?: occurrences? of)? (?P<what>"
     rf"{ATOM}|{'|'.join(MARKS)})(?: characters?)? (?:will be|are|is|gets) replaced (?:with|by)"
     rf" (?:an? |the )?(?P<by>{ATOM}|{'|'.join(MARKS)}|empty string)(?: characters?)?"

@@ -5,6 +5,7 @@ import re
 
 from data_pipeline.verify.backward.nouns import ATOM
 from data_pipeline.verify.backward.wording import mark_code
+from data_pipeline.verify.screening import screened
 
 _LEAD = re.compile(
     rf"^(?:for (?:the (?:output|function|result|condition)|this)[^,`]*(?:{ATOM})?[^,`]*, "
@@ -30,7 +31,7 @@ _ADVERBS = re.compile(
 )
 
 
-_GLOSS = re.compile(
+_GLOSS = screened(
     r" ?\((?:(?:i\.e\.|e\.g\.|like|such as|for example|meaning|including|which|a|an|where|to be|to"
     r" remain|case-insensitive|index|inclusive)\b(?:[^()`]|`[^`]*`)*"
     r"|(?!not\b)[a-z-]+(?:,? (?!(?:not|only|if|no)\b)[a-z-]+){0,5}(?:, etc\.?)?)\)"

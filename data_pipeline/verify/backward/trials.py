@@ -6,6 +6,7 @@ fit the condition are made from the witness's arguments, and the caller's `run_c
 
 import ast
 import dataclasses
+import functools
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -262,6 +263,7 @@ def _is_same(one: str, other: str) -> bool:
     return compare(one, other) == CONFIRMED
 
 
+@functools.lru_cache(maxsize=1024)
 def _is_literal(text: str) -> bool:
     try:
         ast.literal_eval(text)

@@ -34,6 +34,12 @@ _METHODS = word_set(
 )
 
 
+@functools.lru_cache(maxsize=4096)
+def _spelled(call: str) -> str:
+    """Returns a call as `ast.unparse` writes it."""
+    return ast.unparse(ast.parse(call, mode="eval"))
+
+
 class Witness:
     """Holds a call's arguments, its result, and the output that it should have."""
 
@@ -95,8 +101,7 @@ class Witness:
         )
 
     def call_of(self, given: dict[str, str]) -> str:
-        call = f"{self.function}({', '.join(given[name] for name in self.arguments)})"
-        return ast.unparse(ast.parse(call, mode="eval"))
+        return _spelled(f"{self.function}({', '.join(given[name] for name in self.arguments)})")
 
     def satisfies(self, condition: Condition) -> bool | None:
         """Returns whether the arguments satisfy a condition; None if that is unknown."""

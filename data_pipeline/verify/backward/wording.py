@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from data_pipeline.verify.answer import literal_of
 from data_pipeline.verify.claims import CONTRADICTED
-from data_pipeline.verify.masking import Atom, mask_code
+from data_pipeline.verify.masking import ATOM_NUMBER, Atom, mask_code
 from data_pipeline.verify.values import compare
 
 SECTION = re.compile(r"reverse|deduc|reason|conclusion|finding|constructing|determin|input", re.I)
@@ -282,7 +282,7 @@ def without_bold(line: str) -> str:
 def mark_code(text: str, *, values: bool = True) -> str:
     """Returns the text with backticks around lists and dictionaries, with `values` around all."""
     masked, atoms = mask_code(text, frozenset())
-    return re.sub(r"⟦(\d+)⟧", lambda m: _spell(atoms[int(m[1])], text, values), masked)
+    return ATOM_NUMBER.sub(lambda m: _spell(atoms[int(m[1])], text, values), masked)
 
 
 def _spell(atom: Atom, text: str, values: bool) -> str:
