@@ -30,9 +30,12 @@ checkable; it is never contradicted for that.
   `told_operations` (calls of methods, their receivers, arguments and results),
   `told_positions` (what stands at an index) and `instances` (code with values put in, part by part)
   contradict what a step says that the run does nowhere; `told_names` notes variables, denials and
-  labels of a step that its claims leave out;
+  labels of a step that its claims leave out, `quoted_code` code that is another line's or not the
+  program's;
   `doubts` notes what keeps a line from being confirmed: words that nothing bears out
-  (`word_evidence`, `told_calls`), values that its place does not have (`locality`); `moments` finds
+  (`word_evidence`, `told_calls`), changes of variables that never happen (`told_changes`), values
+  that its place does not have (`locality`), denials in a line on the program
+  (`program_doubts`); `moments` finds
   values told of another moment than theirs, `elsewhere` what else a contradicted claim may mean
   where nothing says of which call, block or moment it is;
   `pools` holds what a run computes, `evaluation` evaluates code safely, `values` compares; `prose`

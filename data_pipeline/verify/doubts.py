@@ -12,7 +12,9 @@ from data_pipeline.verify.layout import Sentence
 from data_pipeline.verify.locality import Locality
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.pools import Pools
+from data_pipeline.verify.program_doubts import ProgramDoubts
 from data_pipeline.verify.stated import WordedClaim
+from data_pipeline.verify.told_changes import ToldChanges
 from data_pipeline.verify.word_evidence import WordEvidence
 
 
@@ -21,8 +23,10 @@ class Doubts:
 
     def __init__(self, run: Replay, pools: Pools):
         self.words, self.locality = WordEvidence(run, pools), Locality(run, pools)
+        self.program, self.changes = ProgramDoubts(run), ToldChanges(run)
         self.strangers: list[str] = []  # values of the line that its place does not have
         self.unborne: list[str] = []  # equations that its place does not bear out
+        self.unknown: list[str] = []  # those that the whole run does not have
         self.held: list[str] = []  # subjects of what is confirmed of the line
 
     def hold(self, worded: WordedClaim) -> None:
@@ -33,16 +37,24 @@ class Doubts:
         """Notes the values of a sentence of the line that its place does not have."""
         self.strangers += self.locality.strangers(sentence.plain, place)
         self.unborne += self.locality.unborne(sentence.plain, place)
+        self.unknown += self.locality.nowhere(sentence.plain)
 
-    def of_program(self, number: int, line: str) -> Iterator[Claim]:
-        """Yields what a line on the program names that is not in its code."""
-        for text in self.locality.foreign(line):
+    def of_program(self, number: int, line: str, claims: Sequence[Claim]) -> Iterator[Claim]:
+        """Yields what a line on the program says that is not in its code."""
+        for text in (*self.locality.foreign(line), *self.program.of_line(line, claims)):
             yield unread_claim(number, text)
+
+    def of_types(self, number: int, line: str, claims: Sequence[Claim]) -> list[Claim]:
+        """Returns the doubts about the types that a line of a deduction tells."""
+        if not claims or any(claim.verdict != CONFIRMED for claim in claims):
+            return []
+        return [unread_claim(number, text) for text in self.words.of_types(line)]
 
     def close(self, number: int, line: str, claims: Sequence[Claim]) -> list[Claim]:
         """Returns the doubts about a line, given all its claims; the next one begins afresh."""
         strangers, held, self.strangers, self.held = self.strangers, self.held, [], []
         unborne, self.unborne = self.unborne, []
+        unknown, self.unknown = self.unknown, []
         if not claims or any(claim.verdict != CONFIRMED for claim in claims):
             return []
         told = [*held, *(one.text for one in claims if one.kind not in ("code", "flow"))]
@@ -50,8 +62,9 @@ class Doubts:
             unread_claim(number, text) for text in strangers if not any(text in one for one in told)
         ]
         doubts += [unread_claim(number, text) for text in unborne]
+        doubts += [unread_claim(number, text) for text in unknown if text not in strangers]
         truths = "; ".join(claim.truth for claim in claims if claim.truth)
-        for text, truth in self.words.unproven(line, truths):
+        for text, truth in (*self.words.unproven(line, truths), *self.changes.denied(line)):
             denied = Claim(number, "code", text[:500], CONTRADICTED, truth)
             doubts.append(unread_claim(number, text) if truth is None else denied)
         return doubts

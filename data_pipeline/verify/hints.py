@@ -7,11 +7,12 @@ that the run computes or holds has it.
 import ast
 import re
 
-from data_pipeline.source.literals import LiteralError, parse_literal
+from data_pipeline.source.literals import LiteralError, parse_literal, value_or_none
 from data_pipeline.tracing.rendering import render
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.evaluation import Unknown, evaluate
+from data_pipeline.verify.masking import is_literal
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.pools import Pool
 from data_pipeline.verify.stated import WordedClaim
@@ -405,6 +406,47 @@ class HintVerdicts:
         if not wide.has(worded.value) and wide.complete:
             return CONTRADICTED, self._truth(place) if grown else "nothing is added here"
         return UNKNOWN
+
+    def moved_otherwise(self, worded: WordedClaim, here: Occurrence) -> Verdict | None:
+        """Judges "appends V", "removes V" where the line moves one other element; else None.
+
+        Contradicts what no execution of the line moves.
+        """
+        if self.run.trace.truncated or not is_literal(worded.value):
+            return None
+        own = self._moved(here, worded.kind)
+        if own is None or not self._is_other(worded.value, own):
+            return None
+        moved = [self._moved(o, worded.kind) for o in self.run.by_line.get(here.event.line, ())]
+        never = all(text is not None and self._is_other(worded.value, text) for text in moved)
+        return (CONTRADICTED if never else NOT_CHECKABLE), f"it is {own}"
+
+    def _is_other(self, value: str, moved: str) -> bool:
+        return compare(value, moved) == CONTRADICTED and not self._is_inside(value, moved)
+
+    def _moved(self, here: Occurrence, kind: str) -> str | None:
+        """Returns the one element that a line puts into, or takes out of, the one list it changes.
+
+        None if it changes more, or nothing.
+        """
+        frame, found = here.event.frame, []
+        for name in sorted(self.run.names):
+            ends = here.at - 1, here.end - 1
+            texts = [self.run.value(frame, name, at) for at in ends]
+            if None in texts or texts[0] == texts[1]:
+                continue
+            before, after = (value_or_none(text or "") for text in texts)
+            if not isinstance(before, list) or not isinstance(after, list):
+                continue
+            fewer, more = (before, list(after)) if kind == "put" else (after, list(before))
+            for item in fewer:
+                if item not in more:
+                    return None
+                more.remove(item)
+            if len(more) != 1:
+                return None
+            found.append(render(more[0]))
+        return found[0] if len(set(found)) == 1 else None
 
     def _put_anywhere(self, value: str) -> Verdict:
         """Judges "inserts V" of no known line: some line of the run adds it to something."""

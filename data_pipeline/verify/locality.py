@@ -90,6 +90,17 @@ class Locality:
         ]  # fmt: skip
         return not known or any(compare(value, text) == CONFIRMED for text in dict.fromkeys(known))
 
+    def nowhere(self, plain: str) -> Iterator[str]:
+        """Yields each longer text and container of a sentence that the whole run does not have."""
+        if _EXAMPLES.search(plain) or self.run.trace.truncated:
+            return
+        _, atoms = mask_code(plain, frozenset())
+        known = self.pools.everything
+        for atom in atoms:
+            longer = atom.literal and atom.text[:1] in "'\"[({" and len(atom.text) > 6
+            if longer and not known.has(atom.text):
+                yield atom.text
+
     def foreign(self, line: str) -> Iterator[str]:
         """Yields each text and formula that a line on the program names and the code has not."""
         if _EXAMPLES.search(line):

@@ -75,6 +75,15 @@ class ProgramFacts:
         )
 
     @functools.cached_property
+    def names_key(self) -> bool:
+        """Returns whether a name, a text or a keyword of the program has "key" in it."""
+        texts = (
+            getattr(node, "id", None) or getattr(node, "arg", None) or getattr(node, "attr", None)
+            or getattr(node, "value", None) for node in self.nodes
+        )  # fmt: skip
+        return any(isinstance(text, str) and "key" in text.lower() for text in texts)
+
+    @functools.cached_property
     def texts(self) -> bool:
         """Returns whether a loop may take up words."""
         return self.has("split", "rsplit", "splitlines", "findall", "partition", "title",

@@ -13,7 +13,7 @@ from data_pipeline.verify.answer import (
 )
 from data_pipeline.verify.backward.deduction import read_backward
 from data_pipeline.verify.backward.general import read_general
-from data_pipeline.verify.backward.goal import goal_of
+from data_pipeline.verify.backward.goal import goal_of, other_goal
 from data_pipeline.verify.backward.proposals import Proposals
 from data_pipeline.verify.beyond import BeyondVerdicts
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim, unread_claim
@@ -31,6 +31,7 @@ from data_pipeline.verify.phrases import code_of
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.placing import Placement, place_sentences
 from data_pipeline.verify.program_claims import ProgramClaims, read_rules, rule_calls
+from data_pipeline.verify.quoted_code import QuotedCode
 from data_pipeline.verify.reading import Reading
 from data_pipeline.verify.reasons import Reasons
 from data_pipeline.verify.residue import (
@@ -57,14 +58,16 @@ from data_pipeline.verify.told_positions import ToldPositions
 from data_pipeline.verify.told_qualities import ToldQualities
 from data_pipeline.verify.told_results import ToldResults
 from data_pipeline.verify.told_tests import ToldTests
-from data_pipeline.verify.turns import find_turn, turn_end, turn_window
+from data_pipeline.verify.turns import body_window, find_turn, turn_end, turn_window
 from data_pipeline.verify.value_verdicts import Verdict
 from data_pipeline.verify.values import compare
 from data_pipeline.verify.variations import Variations
 
 MAX_CHARACTERS = 200_000
 _MOST_CLAIMS = 20_000
-_OF_VALUES = frozenset(("return", "value", "put", "taken", "gives", "outcome", "given back"))
+_OF_VALUES = frozenset(
+    ("return", "value", "put", "taken", "gives", "outcome", "given back", "called")
+)
 _TURN_ALONE = re.compile(r"\b(?:iteration|turn|pass|round)\b", re.I)
 _WITNESS = re.compile(r"\bas with\b|\bholds with\b|\bloop over\b|\b(?:has to|must not) hold\b")
 _NUMERAL = re.compile(r"\b(?:iteration|turn|pass)\W{0,3}(?:number |no\. )?\W?\d", re.I)
@@ -159,6 +162,7 @@ class _MonologueJudge:
         self.shown_code = ShownCode(run, judge.values)
         self.instances = Instances(run, judge.values)
         self.told_names = ToldNames(run, judge.values)
+        self.quoted_code = QuotedCode(run, judge.values)
         self.told_operations = ToldOperations(run, judge.values)
         self.told_positions = ToldPositions(run, judge.values.pools)
         self.told_qualities = ToldQualities(run, judge.values.pools)
@@ -195,7 +199,12 @@ class _MonologueJudge:
             else:
                 for index, sentence in sentences:
                     self._sentence(index, sentence, self.placement.places[index])
-            if self.goal is None:
+            if self.goal is not None and other_goal(self.lines[number - 1], self.goal):
+                self.result.append(unread_claim(number, self.lines[number - 1].strip()))
+            if self.goal is not None and not sentences[0][1].is_general:
+                own = [claim for claim in self.result if claim.line == number]
+                self.result += self.doubts.of_types(number, self.lines[number - 1], own)
+            else:
                 own = [claim for claim in self.result if claim.line == number]
                 self.result += self.doubts.close(number, self.lines[number - 1], own)
         self._check_turn_lists()
@@ -273,7 +282,7 @@ class _MonologueJudge:
             kept = [claim for claim in own if claim.verdict == CONFIRMED]
             self.result[first:] = kept + claims_of(told, number)
         if self.goal is None and any(c.verdict == CONFIRMED for c in self.result[first:]):
-            self.result += self.doubts.of_program(number, line)
+            self.result += self.doubts.of_program(number, line, self.result[first:])
 
     def _sentence(self, index: int, sentence: Sentence, here: Occurrence | None) -> None:
         if not sentence.is_general and (counted := count_claim(self.run, sentence)) is not None:
@@ -330,7 +339,10 @@ class _MonologueJudge:
                 self.result.append(unread_claim(sentence.number, text))
             self.doubts.look(sentence, place)
             known = self.result[first:]
-            for text, truth in self.told_names.doubts(sentence.plain, place, known):
+            for text, truth in (
+                *self.told_names.doubts(sentence.plain, place, known),
+                *self.quoted_code.doubts(sentence, place),
+            ):
                 said = Claim(sentence.number, "code", text[:500], CONTRADICTED, truth)
                 self.result.append(unread_claim(sentence.number, text) if truth is None else said)
             for text, truth in self.instances.strangers(sentence.plain, place):
@@ -471,6 +483,10 @@ class _MonologueJudge:
             return CONFIRMED, f"{worded.subject}={worded.value}"
         if verdict == NOT_CHECKABLE and worded.kind in ("put", "taken") and place.sure:
             verdict, truth = self._moved_soon(worded, place, truth)
+        moves = worded.kind in ("put", "taken") and place.sure and verdict != CONTRADICTED
+        if moves and here is not None and body_window(self.run, here) is None:
+            other = self.judge.hints.moved_otherwise(worded, here)
+            verdict, truth = (verdict, truth) if other is None else other
         if verdict == CONTRADICTED and sentence.is_general:
             verdict = NOT_CHECKABLE  # about any call, or about an example
         return verdict, truth

@@ -114,12 +114,13 @@ def _read_taken(run: Replay, code: Code, told: str, rest: str) -> SignatureReadi
     pieces = _pieces(told, code.parameters)
     if len(pieces) != len(code.parameters) and number and pieces:
         unread.append(("", told))
-    if not pieces and len(code.parameters) == 1:
+    alone = not pieces and len(code.parameters) == 1
+    if alone:
         pieces = [(code.parameters[0], told)]
     strangers = [
         t.text for t in read_tokens(told)
         if t.kind == "code" and t.text.isidentifier() and t.text not in code.parameters
-        and t.text not in code.names
+        and (alone or t.text not in code.names)
     ]  # fmt: skip
     if strangers:
         unread.append(("", told))

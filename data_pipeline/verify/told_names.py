@@ -27,8 +27,10 @@ _CHECKS = re.compile(
     r"(?:(?:now|then|again|also|which) )*checks (?:if|whether|that) (?P<rest>[^.;:,()→]+)",
     re.I,
 )
-_CHECKED = screened(  # denials that ask, or that are judged as no change
-    r"\bchecks? (?:if|whether|that)\b[^.;:,()→]*|\bdoes not (?:change|affect|alter|modify)\b", re.I
+_CHECKED = screened(  # denials that ask, or that are judged as no change, or that tell nothing
+    r"\bchecks? (?:if|whether|that)\b[^.;:,()→]*|\bdoes not (?:change|affect|alter|modify)\b|"
+    r"\bif not,|\bor not\b|\bmay or may not\b|\bbut not including\b|\(i\.e\.,? not [a-z ]+\)",
+    re.I,
 )
 _ASSIGNED = re.compile(
     r"⟦(?P<x>\d+)⟧ (?:is|gets) (?:then |now )?(?:assigned|set to|given|"
@@ -139,11 +141,7 @@ class ToldNames:
         self, text: str, atoms: Sequence[Atom], claims: Sequence[Claim]
     ) -> Iterator[Doubt]:
         """Yields a sentence with more denials than its claims have."""
-        told = len(_NOT.findall(_CHECKED.sub("", text)))
-        if not told or any(claim.verdict != CONFIRMED for claim in claims):
-            return
-        read = sum(len(_NOT.findall(_without_values(claim.text))) for claim in claims)
-        if read < told:
+        if all(claim.verdict == CONFIRMED for claim in claims) and denials_left_out(text, claims):
             yield _spell(text, atoms), None
 
     # ---- what a test checks
@@ -267,6 +265,14 @@ class ToldNames:
                 target = ast.parse(ast.unparse(node.target), mode="eval").body
                 found.append((dump_node(target), *map(dump_node, _operands(node.value))))
         return tuple(found)
+
+
+def denials_left_out(text: str, claims: Sequence[Claim]) -> bool:
+    """Tells whether a masked text has more denials than its claims have."""
+    told = len(_NOT.findall(_CHECKED.sub("", text)))
+    return told > 0 and told > sum(
+        len(_NOT.findall(_without_values(claim.text))) for claim in claims
+    )
 
 
 def _operands(node: ast.expr) -> list[ast.expr]:

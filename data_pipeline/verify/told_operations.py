@@ -39,6 +39,11 @@ _CALLED_ON = re.compile(
     rf"(?:called|invoked|applied) (?:again )?(?:on|to) {_THE}{_NOUN}⟦(?P<r>\d+)⟧(?!\[|\(|\.\w)",
     re.I,
 )
+_CHECKED_WITH = re.compile(
+    r"⟦(?P<r>\d+)⟧ (?:is|was) (?:then |now |again |also )*(?:checked|tested) (?:again )?"
+    r"(?:with|using|by) (?:the )?⟦(?P<m>\d+)⟧",
+    re.I,
+)
 _PASSIVE = re.compile(
     r"⟦(?P<r>\d+)⟧ (?:is|was) (?:then |now |first )?(?P<op>stripped of|split (?:at|by|on)|"
     r"partitioned (?:at|by)|reversed(?: back)? (?:to|into))"
@@ -110,6 +115,7 @@ class ToldOperations:
         lower = plain.lower()
         for words, read in (
             (("called", "invoked", "applied"), self._called_on),
+            (("checked", "tested"), self._checked_with),
             (("stripped", "split", "partitioned", "reversed"), self._passive),
             (("splits", "strips", "reverses"), self._active),
             (("checks", "looks", "searches", "tests"), self._looks),
@@ -125,8 +131,13 @@ class ToldOperations:
 
     # ---- wording
 
-    def _called_on(self, text: str, atoms: Sequence[Atom]) -> Iterator[tuple[str, str]]:
-        for found in _CALLED_ON.finditer(text):
+    def _checked_with(self, text: str, atoms: Sequence[Atom]) -> Iterator[tuple[str, str]]:
+        yield from self._called_on(text, atoms, _CHECKED_WITH)
+
+    def _called_on(
+        self, text: str, atoms: Sequence[Atom], pattern: re.Pattern[str] = _CALLED_ON
+    ) -> Iterator[tuple[str, str]]:
+        for found in pattern.finditer(text):
             name, told = _method_of(atoms[int(found["m"])]), atoms[int(found["r"])]
             if name is not None and told.literal and not _is_supposed(text, found.start()):
                 fits = _receives(told.text)

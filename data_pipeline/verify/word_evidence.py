@@ -39,7 +39,9 @@ _BEFORE = re.compile(
     rf"⟦(?P<x>\d+)⟧,? (?:(?:which )?(?:is|are|was) (?:expected to be |also |still )?|(?:to be|as) )"
     rf"(?:an? |the )(?:new |single |empty |non-empty |modified |sorted |input )?(?P<t>{_NOUN})\b"
     r"(?! (?:of (?:length|size)|comprehension|object|method|index))|"
-    rf"⟦(?P<y>\d+)⟧ (?P<u>list|dictionary|dict|tuple|string|array)"
+    rf"⟦(?P<z>\d+)⟧ \((?:an? |the )?(?:new |empty |single |input |given )?(?P<w>{_NOUN})\b"
+    r"(?! (?:of|comprehension|object|method|index|value|key|element|item|character))(?!')|"
+    r"⟦(?P<y>\d+)⟧ (?P<u>list|dictionary|dict|tuple|string|array)"
     r"(?=\W*$|[.,;]| (?:and|is|to|with)\b)",
     re.I,
 )
@@ -51,7 +53,7 @@ _PART_OF = re.compile(
 )
 _RETURNED = screened(
     r"\breturn(?:s|ed|ing)? (?:the |an? )?(?:\w+ )??(?P<t>list|tuple|dictionary|dict|string)"
-    r"(?=,? |\W*$)(?! (?:representation|form))", re.I
+    r"(?=,? |\W*$)(?! (?:representation|form|joined|converted))", re.I
 )  # fmt: skip
 _HEDGED = re.compile(r"\b(?:if|would|could|may|might|not|never|n't|like|either|or|converted?|"
                      r"converts?|converting|into|instead)\b", re.I)  # fmt: skip
@@ -108,6 +110,12 @@ _END_OF = re.compile(
 _SORTED = re.compile(
     r"\bsorted (?:\w+ )?(?:is|are|becomes|gives|:)(?: now| then)? ⟦(?P<v>\d+)⟧", re.I
 )
+_KEY = re.compile(
+    r"\b(?:the|each|a|this|first|last|every) (?:[a-z]+ )?keys?\b(?! (?:to|idea|point|part))", re.I
+)
+_INPUT = re.compile(
+    r"\binput (?P<t>list|array|tuple|dictionary|dict|string|integer)\b(?! of)", re.I
+)
 _PHRASES_AT_VALUE = re.compile(r"\b(?:at|to) (?:the )?(?:specified |given )?value ⟦", re.I)
 
 
@@ -140,6 +148,11 @@ class WordEvidence:
             borne_out = any(word.search(name) for call, name in _CALLS if call in truths)
             if (found := word.search(text)) and not borne_out and not proven(self._code):
                 yield found[0], None
+
+    def of_types(self, line: str) -> Iterator[str]:
+        """Yields the types that a line tells and the run does not have."""
+        for text, _ in self._types(*mask_code(line, self._names)):
+            yield text
 
     @functools.cached_property
     def _names(self) -> frozenset[str]:
@@ -195,10 +208,10 @@ class WordEvidence:
         for pattern in (_BEHIND, _BEFORE):
             for found in pattern.finditer(text):
                 groups = found.groupdict()
-                noun = (groups["t"] or groups.get("u") or "").lower()
+                noun = (groups["t"] or groups.get("u") or groups.get("w") or "").lower()
                 if pattern is _BEHIND and _PART_OF.search(text[: found.start()]):
                     continue  # "the length of the list is 4"
-                atom = atoms[int(groups["x"] or groups["y"])]
+                atom = atoms[int(groups["x"] or groups.get("y") or groups["z"])]
                 known = self._types_of(atom)
                 if known and not known & set(_TYPES[noun]):
                     told = ", ".join(sorted(one.__name__ for one in known))
@@ -210,6 +223,12 @@ class WordEvidence:
             if result is None or _HEDGED.search(text[: found.start()]):
                 continue
             if not isinstance(result, _TYPES[found["t"].lower()]):
+                yield found[0], None
+        if (found := _KEY.search(text)) and dict not in self._held and not self._code.names_key:
+            yield found[0], None
+        for found in _INPUT.finditer(text):
+            given = self._given_types
+            if given and not given & set(_TYPES[found["t"].lower()]):
                 yield found[0], None
         held = self._held | {type(_value(atom.text)) for atom in atoms if atom.literal}
         for found in re.finditer(r"\b(list|tuple|dictionary|set)s?\b", text, re.I):
@@ -236,6 +255,15 @@ class WordEvidence:
                     return set()
                 found |= {type(value)} if text is not None else set()
         return found
+
+    @functools.cached_property
+    def _given_types(self) -> set[type]:
+        """Returns the types of the arguments of the call; none if one is unknown."""
+        given = self.run.entries[0].event.changed.values() if self.run.entries else ()
+        values = [(_value(text), text) for text in given]
+        if any(value is None and text != "None" for value, text in values):
+            return set()
+        return {type(value) for value, _ in values}
 
     @functools.cached_property
     def _held(self) -> set[type]:
@@ -394,6 +422,7 @@ _WORDS: tuple[tuple[Pattern, Callable[[ProgramFacts], bool]], ...] = (
     (_words(r"\bdecrement\w*|\bdecreas(?:es|ed|ing)\b"),
      lambda code: code.does(ast.Sub) or code.does(ast.FloorDiv, ast.Mod) or code.negative
      or code.has("pop", "remove", "clear")),
+    (_words(r"\bprint(?:s|ed|ing)?\b"), lambda code: code.has("print", "write", "pprint")),
     (_words(r"\bincrement\w*"), lambda code: code.does(ast.Add) or code.has(
         "sum", "count", "Counter", "enumerate", "range", "next", "append")),
     (_words(r"\bproduct of\b|\bmultipl(?:y|ies|ied|ying)\b"),

@@ -186,6 +186,9 @@ def test_many_at_once(tmp_path, capsys):
     assert line["line"] == 0 and line["verdict"] == CONTRADICTED
     assert "count=0" in [claim["truth"] for claim in line["claims"]]
     assert "syntax error" in told[1]["error"]
-    source.write_text('{"id": 3}\n')
+    source.write_text('{"id": [3]}\n')
     assert main([f"--jsonl={source}"]) == 2
-    assert capsys.readouterr().err == f"error: {source}:1: field 'id': expected text\n"
+    assert (
+        capsys.readouterr().err
+        == f"error: {source}:1: field 'id': expected text or a whole number\n"
+    )

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 
 from data_pipeline.verify.answer import assertion_sides
 from data_pipeline.verify.backward.wording import mark_code, without_bold
+from data_pipeline.verify.claims import CONTRADICTED
 from data_pipeline.verify.masking import is_literal
+from data_pipeline.verify.values import compare
 
 _VALUE = (
     r"(?: (?:the|an?|exactly|single|new|string|list|dictionary|tuple|integer|number|value|boolean"
@@ -23,6 +25,8 @@ _SATISFIED = re.compile(
     r"^to (?:satisfy|achieve|get|obtain|produce) the (?:desired |expected |final )?"
     r"(?:output|result)(?: of)?" + _VALUE, re.I,
 )  # fmt: skip
+_ASKED_FOR = re.compile(r"\bfor the (?:final |expected )?output to be `(?P<goal>[^`]+)`", re.I)
+_DENIED = re.compile(r"\bassert \w+\(\?+\) (?:!=|<|>)")
 
 
 def goal_of(answers: Sequence[tuple[int, str]], lines: Sequence[str]) -> str | None:
@@ -34,6 +38,16 @@ def goal_of(answers: Sequence[tuple[int, str]], lines: Sequence[str]) -> str | N
         return goal
     sides = assertion_sides(answers[-1][1]) if answers else None
     return sides[1] if sides else None
+
+
+def other_goal(line: str, goal: str) -> bool:
+    """Tells whether a line restates an output, or asks for one, that is not the goal."""
+    if _DENIED.search(line):
+        return True
+    told = restated_goal(line)
+    if told is None and (match := _ASKED_FOR.search(line)) and is_literal(match["goal"]):
+        told = match["goal"]
+    return told is not None and is_literal(goal) and compare(told, goal) == CONTRADICTED
 
 
 def restated_goal(line: str) -> str | None:
