@@ -369,7 +369,8 @@ class _MonologueJudge:
     def _tests(self, first: int, sentence: Sentence, place: Place) -> None:
         """Judges what a step says of a test that it does not name, and of a comprehension."""
         claims = [self.told_tests.judged(c, place) for c in self.result[first:]]
-        claims = [self.told_flow.judged(claim, place) for claim in claims]
+        held_over = place.window is not None and not place.sure and self._is_held_over(sentence)
+        claims = [self.told_flow.judged(claim, place, held_over) for claim in claims]
         number, plain = sentence.number, sentence.plain
         self.result[first:] = self.told_results.judged(claims, number, plain, place)
         if len(self.result) == first and self.told_tests.names_values(sentence.plain, place):
@@ -491,11 +492,16 @@ class _MonologueJudge:
             verdict = NOT_CHECKABLE  # about any call, or about an example
         return verdict, truth
 
+    def _is_held_over(self, sentence: Sentence) -> bool:
+        """Returns whether only an earlier sentence of the same indent names a sentence's turn."""
+        around = sentence.around
+        return sentence.turn is None and bool(around) and max(around) not in sentence.inside
+
     def _is_of_later_turn(self, worded: WordedClaim, sentence: Sentence, place: Place) -> bool:
         """Returns whether prose may have gone on from the turn that an earlier sentence named."""
         if place.window is None or place.sure or worded.kind != "value" or not worded.subject:
             return False
-        if sentence.turn is not None or max(sentence.around) in sentence.inside:
+        if not self._is_held_over(sentence):
             return False
         later = (place.window[1] + 1, len(self.run.events) - 1)
         judged = self.judge.values.within(worded, place.frame, later)

@@ -32,6 +32,18 @@ _HANDLER = re.compile(
     rf"{_WE}(?:the )?`?except(?: (?P<e>\w+))?:?`? (?:block|clause|handler|branch) (?:is|gets) "
     r"(?:then |thus )?(?:triggered|executed|entered|reached|run)\b.*", re.I | re.S
 )  # fmt: skip
+_BREAKS = re.compile(
+    rf"{_WE}(?:the )?(?:(?:inner|outer|`?while`?|`?for`?) )?(?:loop )?(?:then |therefore )?"
+    r"(?P<no>does not |doesn't |is not )?(?:breaks?|broken)(?: out(?: of (?:the|this) "
+    r"(?:\w+ )?loop)?)?(?: here| at once| early)?\W*",
+    re.I,
+)
+_ELSE_RUNS = re.compile(
+    rf"{_WE}(?:the |its |that )?`?else`? (?:block|branch|clause|part|body)(?: of the loop)? "
+    r"(?P<no>does not |doesn't |is not |is never |never )?"
+    r"(?:runs?|executes?|executed|is (?:executed|entered|run))(?: then| too| at once)?\W*",
+    re.I,
+)
 _NOT_DONE = re.compile(
     rf"{_WE}(?:(?:the|this|that|it|no) )?(?:[\w-]+ )??(?:\w+|`[^`]+`|'[^']*'|\"[^\"]*\") "
     r"(?:is|are|was|were) (?:therefore |thus |also |still )?not (?P<v>[a-z]+ed)"
@@ -47,12 +59,15 @@ class ToldFlow:
     def __init__(self, run: Replay, code: CodeVerdicts):
         self.run, self.code = run, code
 
-    def judged(self, claim: Claim, place: Place) -> Claim:
-        """Returns a claim that nothing else could check with the verdict of the way it tells."""
+    def judged(self, claim: Claim, place: Place, held_over: bool = False) -> Claim:
+        """Returns a claim that nothing else could check with the verdict of the way it tells.
+
+        held_over: whether prose may have gone on from the turn of the place
+        """
         if claim.verdict != NOT_CHECKABLE:
             return claim
         found = self._judge(claim.text, place)
-        if found is None:
+        if found is None or (held_over and found[0] == CONTRADICTED):
             return claim
         return dataclasses.replace(claim, kind="branch", verdict=found[0], truth=found[1])
 
@@ -63,6 +78,10 @@ class ToldFlow:
             return self._loop(_KINDS[told["k"].lower()])
         if told := _NOT_RUN.fullmatch(text):
             return self._not_run(told["c"] or told["k"], place)
+        if told := _BREAKS.fullmatch(text):
+            return self._breaks(not told["no"], place)
+        if told := _ELSE_RUNS.fullmatch(text):
+            return self._else_runs(not told["no"], place)
         if told := _NOT_DONE.fullmatch(text):
             return self._not_done(lemma_of(told["v"].lower()), place)
         if told := _HANDLER.fullmatch(text):
@@ -92,6 +111,37 @@ class ToldFlow:
         if ran is None:
             return None
         return CONTRADICTED, f"[L{ran.event.line + FIRST_LABEL - 1}] runs"
+
+    def _breaks(self, claimed: bool, place: Place) -> Verdict | None:
+        """Judges "the loop breaks" of a turn by whether a `break` runs in it."""
+        if place.window is None or place.sure or self.run.trace.truncated:
+            return None
+        first, last = place.window
+        ran = any(
+            isinstance(self.run.statement_of(one.event), ast.Break)
+            for one in self.run.occurrences if first <= one.at <= last
+        )  # fmt: skip
+        return (CONFIRMED if ran == claimed else CONTRADICTED), f"a `break` runs: {ran}"
+
+    def _else_runs(self, claimed: bool, place: Place) -> Verdict | None:
+        """Judges "the `else` block runs" where the program has one alone."""
+        blocks = [
+            block for node in self.run.nodes
+            if (block := getattr(node, "orelse", None)) and isinstance(block, list)
+            and not (isinstance(node, ast.If) and isinstance(block[0], ast.If))
+        ]  # fmt: skip
+        if len(blocks) != 1 or self.run.trace.truncated:
+            return None
+        runs = self.run.by_line.get(blocks[0][0].lineno, ())
+        if place.window is not None and not place.sure:
+            first, last = place.window
+            runs = [one for one in runs if first <= one.at <= last]
+            loops = [h for h, (_, end) in self.run.loops.items() if blocks[0][0].lineno > end]
+            if any(here.at == first for h in loops for here in self.run.by_line.get(h, ())):
+                return None  # the `else` of the loop whose turn is told
+        elif runs and not claimed:
+            return None  # it may not run at the time that is spoken of
+        return (CONFIRMED if bool(runs) == claimed else CONTRADICTED), f"it runs: {bool(runs)}"
 
     def _else(self, place: Place) -> Verdict | None:
         """Judges "proceeds to the `else` block": of the turn's tests, or the one before a line."""

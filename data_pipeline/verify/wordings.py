@@ -43,6 +43,10 @@ _TABLE: tuple[tuple[str, str], ...] = (
     (rf"^the returned ({_ATOM}) (?:is|are|was) (?={_ATOM}\W*$)", r"the final value of \1 is "),
     (rf",? i\.e\.,? (?={_ATOM}\W*$)", ", which is "),
     (rf"\bstarting (?:from|at|with) {_ATOM},? (?=[a-z])", ""),
+    # ---- how a variable changes
+    (rf"({_ATOM}) (?:then |now |therefore |thus |also |again )*(?:rises|drops|jumps|climbs|falls|"
+     r"moves(?: up| down| on)?|goes (?:up|down|back)|comes (?:up|down)|grows|shrinks|advances|"
+     rf"resets|turns) (?:from {_ATOM} )?(?:in)?to (?={_ATOM})", r"\1 becomes "),
     # ---- what something holds
     (rf"\bthe (?:remaining|other) (?:items|elements|entries|pairs|key-value pairs|keys) (?:in|of) "
      rf"((?:the |this )?(?:dictionary|dict)(?: {_ATOM})?) are (?:now )?(?={_ATOM}\W*$)",

@@ -323,6 +323,22 @@ def test_a_value_of_another_moment_confirms_nothing(program, line):
     assert verdict(program, line) != "confirmed"
 
 
+@pytest.mark.parametrize(
+    ("program", "line", "expected"),
+    [
+        (WHILE, "The `else` block does not run.", "unchecked"),  # that of the `if`, or the loop's
+        (GRID, "The `else` block runs.", "confirmed"),  # after the first row
+        (STEPS, "Iteration 6 (`i = 6`):\n  - So the loop breaks.", "confirmed"),
+        (STEPS, "Iteration 5 (`i = 5`):\n  - So the loop breaks.", "contradicted"),
+        (STEPS, "Iteration 5 (`i = 5`):\n  - The loop does not break.", "confirmed"),
+        (STEPS, "Iteration 5 (`i = 5`):\n  - `s` jumps to `8`.", "confirmed"),
+        (STEPS, "Iteration 5 (`i = 5`):\n  - `s` goes up from `3` to `9`.", "contradicted"),
+    ],
+)
+def test_breaks_elses_and_changes_in_other_words(program, line, expected):
+    assert verdict(program, line) == expected
+
+
 def test_a_list_given_in_order_is_sorted():
     claims = verify_trace(trace_call(PLAIN, "f('abc')"), "- [L6]: The sorted list is copied.")
     assert "contradicted" not in line_verdicts(claims).values()
