@@ -29,6 +29,7 @@ import contextlib
 import dataclasses
 import json
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     options = _options(arguments)
+    warnings.simplefilter("ignore", SyntaxWarning)  # of code in texts, such as "1if"
     return _verify_rows(options) if options.jsonl is not None else _verify_one(options)
 
 

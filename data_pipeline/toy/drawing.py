@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import itertools
 import multiprocessing
+import os
 import signal
 import sys
 import threading
@@ -65,7 +66,7 @@ def draw_chunks(draw: Callable[[int], Sequence[_T]], workers: int) -> Iterator[S
         return
     # Not fork: a caller may hold JAX's threads.
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with concurrent.futures.ProcessPoolExecutor(workers, context, _end_with_parent) as pool:
         numbers = itertools.count()
         try:
             # The workers inherit that Ctrl-C is for this process alone.
@@ -77,6 +78,18 @@ def draw_chunks(draw: Callable[[int], Sequence[_T]], workers: int) -> Iterator[S
                 yield chunk
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Lets a worker end when its parent does, which may be killed: it would wait for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 @contextlib.contextmanager

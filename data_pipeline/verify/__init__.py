@@ -50,6 +50,7 @@ checkable; it is never contradicted for that.
 sandbox.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from data_pipeline.source.calls import CallError
@@ -79,6 +80,8 @@ from data_pipeline.verify.numbering import label_quoted_lines
 from data_pipeline.verify.prose import free_claims, told_calls
 
 _MOST_EXAMPLES = 40
+_MOST_DIGITS = 4000  # Python's own limit is 4,300 (sys.int_info)
+_TOO_LONG = re.compile(rf"\d{{{_MOST_DIGITS + 1},}}")
 
 __all__ = [
     "CONFIRMED",
@@ -117,6 +120,7 @@ def verify_trace(
     outcomes: call -> result as text, or "raises …", for calls of `example_calls`; without its
       outcome, what a monologue tells of another input is not checkable.
     """
+    monologue = _with_readable_numbers(monologue)
     if is_inline(monologue):
         return inline_claims(trace, monologue)
     labelled = label_quoted_lines(trace.program, monologue)
@@ -129,7 +133,12 @@ def example_calls(trace: Trace, monologue: str) -> list[str]:
     These are the inputs that a backward monologue names, and variations of the run's own arguments
     for rules such as "if `n` is 0, it returns the list".
     """
-    return told_calls(replay_of(trace), monologue)[:_MOST_EXAMPLES]
+    return told_calls(replay_of(trace), _with_readable_numbers(monologue))[:_MOST_EXAMPLES]
+
+
+def _with_readable_numbers(text: str) -> str:
+    """Cuts numbers that Python refuses to read; no run can show their values either."""
+    return _TOO_LONG.sub(lambda match: match[0][:_MOST_DIGITS], text)
 
 
 def example_outcomes(

@@ -9,6 +9,7 @@ from data_pipeline.source.literals import value_or_none
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.answer import outcome
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
+from data_pipeline.verify.code_verdicts import own_nodes
 from data_pipeline.verify.stated import WordedClaim
 from data_pipeline.verify.value_verdicts import (
     MOST_STATES,
@@ -20,6 +21,12 @@ from data_pipeline.verify.value_verdicts import (
     dump_node,
 )
 from data_pipeline.verify.values import compare
+
+_OF_FUNCTION = re.compile(
+    r"^(?:(?:so|thus|then|therefore|and|finally),? )*(?:it|this|that|(?:the )?(?:function|program|"
+    r"code|call|line)|[a-z_]\w*) (?:then |finally )?returns\b|^returns\b|\bis returned\b",
+    re.I,
+)
 
 
 class EndVerdicts:
@@ -102,6 +109,10 @@ class EndVerdicts:
         if any(compare(worded.value, text) == CONFIRMED for text in results):
             return CONFIRMED, worded.value
         if self.values.is_part(worded.value, here):
+            of_call = any(isinstance(node, ast.Call) for node in own_nodes(statement))
+            of_test = here.event.branch is not None and worded.value in ("True", "False")
+            if not of_call and not of_test and _OF_FUNCTION.search(worded.text):
+                return NOT_CHECKABLE, run.trace.result  # "[L6] it returns 4" of `y = x + 1`
             return CONFIRMED, worded.value
         compound = isinstance(statement, ast.FunctionDef | ast.If | ast.For | ast.While)
         if sure and compound and here.event.frame == 0 and run.trace.result is not None:

@@ -80,6 +80,28 @@ def test_ctrl_c_stops_a_drawing_without_a_word_of_its_workers(tmp_path):
     assert said.count("Traceback") == 1 and "KeyboardInterrupt" in said  # of the script itself
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_a_process_that_is_killed(tmp_path, number):
+    """They hold its stderr open: that it ends shows that they are gone."""
+    script = tmp_path / "draw.py"
+    script.write_text(
+        "import sys\n"
+        "if __name__ == '__main__':\n"
+        "    from data_pipeline.toy.drawing import draw_chunks\n"
+        "    chunks = draw_chunks(str, 2)\n"
+        "    print(next(chunks), file=sys.stderr, flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, str(script)], env=os.environ | {"PYTHONPATH": str(_REPOSITORY)},
+        stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr.readline() == "0\n"
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode == -number
+
+
 def test_workers_do_not_import_the_command(tmp_path):
     """Those of a quickstart would import JAX, for seconds."""
     script = tmp_path / "command.py"

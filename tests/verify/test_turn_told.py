@@ -342,3 +342,30 @@ def test_breaks_elses_and_changes_in_other_words(program, line, expected):
 def test_a_list_given_in_order_is_sorted():
     claims = verify_trace(trace_call(PLAIN, "f('abc')"), "- [L6]: The sorted list is copied.")
     assert "contradicted" not in line_verdicts(claims).values()
+
+
+DOUBLE = """\
+def f(x):
+    y = x + 1
+    return y * 2
+"""  # f(3) is 8
+
+
+@pytest.mark.parametrize(
+    "line", ["[L6] f returns 4.", "[L6] It returns 4.", "[L6] 4 is returned.", "[L6] Returns 4."]
+)
+def test_a_line_that_returns_nothing_confirms_no_return(line):
+    claims = verify_trace(trace_call(DOUBLE, "f(3)"), line)
+    assert line_verdicts(claims)[1] != "confirmed"
+
+
+@pytest.mark.parametrize("line", ["[L7] It returns 8.", "[L6] `x + 1` returns 4."])
+def test_a_line_that_returns_confirms_it(line):
+    claims = verify_trace(trace_call(DOUBLE, "f(3)"), line)
+    assert line_verdicts(claims)[1] == "confirmed"
+
+
+@pytest.mark.parametrize("text", ["Iteration {}", "[L{}] runs.", "The loop runs {} times.", "{}."])
+def test_numbers_that_python_does_not_read_crash_nothing(text):
+    claims = verify_trace(trace_call(DOUBLE, "f(3)"), text.format("7" * 5000))
+    assert "confirmed" not in line_verdicts(claims).values()
