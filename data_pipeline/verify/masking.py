@@ -9,6 +9,7 @@ import ast
 import dataclasses
 import functools
 import re
+from collections.abc import Sequence
 
 from data_pipeline.source.literals import LiteralError, literal_end, parse_literal
 
@@ -50,6 +51,11 @@ def is_literal(text: str) -> bool:
         return True
     except LiteralError:
         return False
+
+
+def spell(text: str, atoms: Sequence[Atom]) -> str:
+    """Returns a masked text with its code written out again."""
+    return ATOM_NUMBER.sub(lambda match: atoms[int(match[1])].text, text)
 
 
 def mask_code(line: str, names: frozenset[str]) -> tuple[str, list[Atom]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.claims import CONFIRMED, Claim
-from data_pipeline.verify.masking import Atom, mask_code
+from data_pipeline.verify.masking import Atom, mask_code, spell
 from data_pipeline.verify.told_names import denials_left_out
 
 _CHECKS = re.compile(r"\bchecks? (?:if|whether|that) (?P<rest>[^.;:,()→]+)", re.I)
@@ -40,7 +40,7 @@ class ProgramDoubts:
             yield line
         for found in _CHECKS.finditer(text):
             if self._turns_round(found["rest"], atoms):
-                yield _spell(found[0], atoms)
+                yield spell(found[0], atoms)
 
     # ---- tests
 
@@ -87,7 +87,3 @@ def _split(test: ast.expr, positive: bool) -> list[tuple[ast.expr, bool | None]]
         case ast.Call():
             return [(test, positive)]
     return [(test, None)]
-
-
-def _spell(text: str, atoms: Sequence[Atom]) -> str:
-    return re.sub(r"⟦(\d+)⟧", lambda match: atoms[int(match[1])].text, text)

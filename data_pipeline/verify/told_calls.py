@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from data_pipeline.source.literals import is_literal
 from data_pipeline.tracing.replay import Replay
+from data_pipeline.verify.asides import parse_code
 from data_pipeline.verify.claims import CONFIRMED
 from data_pipeline.verify.masking import Atom
 from data_pipeline.verify.values import compare
@@ -25,9 +26,7 @@ def calls_not_made(run: Replay, text: str, atoms: list[Atom]) -> Iterator[str]:
     """Yields the code of each call, or variable, that the run does not bear out."""
     for found in _CALLED.finditer(text):
         code = atoms[int(found["c"])].text
-        try:
-            node = ast.parse(code, mode="eval").body
-        except (SyntaxError, ValueError, RecursionError):
+        if (node := parse_code(code)) is None:
             continue
         function = node.func if isinstance(node, ast.Call) else node
         if isinstance(function, ast.Name) and not _is_called(run, function.id, node):
@@ -43,10 +42,7 @@ def calls_not_made(run: Replay, text: str, atoms: list[Atom]) -> Iterator[str]:
 
 def _never_made(run: Replay, code: str) -> bool:
     """Returns whether code is a call of a function of the run's, with arguments it never gets."""
-    try:
-        node = ast.parse(code, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError):
-        return False
+    node = parse_code(code)
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.keywords:
         return False
     given = [ast.unparse(part) for part in node.args]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from data_pipeline.source.literals import value_or_none
 from data_pipeline.tracing.replay import Replay
-from data_pipeline.verify.masking import Atom, mask_code
+from data_pipeline.verify.masking import mask_code, spell
 
 _MOST_STATES = 200
 _SUPPOSED = re.compile(
@@ -53,13 +53,13 @@ class ToldChanges:
             if steps and not any(step > 0 if up else step < 0 for step in steps):
                 sure = not _SUPPOSED.search(text) and not self.run.trace.truncated
                 truth = f"{name} only {'falls' if up else 'grows'}"
-                yield _spell(found[0], atoms), truth if sure else None
+                yield spell(found[0], atoms), truth if sure else None
         for found in _SUM_OF.finditer(text) if "sum of" in text else ():
             if self._is_text(atoms[int(found["x"])].text):
-                yield _spell(found[0], atoms), None
+                yield spell(found[0], atoms), None
         for found in _PUT_TO.finditer(text) if self._elements and _PUTS.search(text) else ():
             if atoms[int(found["x"])].text in self._elements:
-                yield _spell(found[0], atoms), None
+                yield spell(found[0], atoms), None
 
     def _steps(self, name: str) -> tuple[str, list[float]]:
         """Returns the differences between the numbers that a variable has, one after the other."""
@@ -101,7 +101,3 @@ class ToldChanges:
                 case ast.arg(arg=name):
                     found.discard(name)
         return frozenset(found)
-
-
-def _spell(text: str, atoms: list[Atom]) -> str:
-    return re.sub(r"⟦(\d+)⟧", lambda match: atoms[int(match[1])].text, text)

@@ -2,16 +2,15 @@
 
 import ast
 import dataclasses
-import functools
 import re
 from collections.abc import Iterator
 
 from data_pipeline.pyx.prompts import FIRST_LABEL
 from data_pipeline.tracing.replay import Occurrence, Replay
-from data_pipeline.verify.actions import Action, list_actions
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim
 from data_pipeline.verify.code_verdicts import CodeVerdicts
 from data_pipeline.verify.lexicon import lemma_of
+from data_pipeline.verify.phrases import code_of
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.value_verdicts import Verdict
 
@@ -88,13 +87,10 @@ class ToldFlow:
             return self._handler(told["e"])
         return None
 
-    @functools.cached_property
-    def _actions(self) -> list[Action]:
-        return list_actions(self.run.tree) if isinstance(self.run.tree, ast.Module) else []
-
     def _not_done(self, verb: str | None, place: Place) -> Verdict | None:
         """Contradicts "the character is not removed" where the one statement that does so runs."""
-        doing = {id(one.statement): one.statement for one in self._actions if verb in one.verbs}
+        actions = code_of(self.run).actions
+        doing = {id(one.statement): one.statement for one in actions if verb in one.verbs}
         if len(doing) != 1:
             return None
         (statement,) = doing.values()

@@ -14,7 +14,7 @@ from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.asides import parse_code
 from data_pipeline.verify.claims import CONFIRMED, Claim
 from data_pipeline.verify.code_verdicts import own_nodes
-from data_pipeline.verify.masking import ATOM_NUMBER, Atom, mask_code
+from data_pipeline.verify.masking import ATOM_NUMBER, Atom, mask_code, spell
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.screening import Pattern, screened
 from data_pipeline.verify.value_verdicts import ValueVerdicts, dump_node
@@ -99,17 +99,17 @@ class ToldNames:
         for found in _LENGTH.finditer(text) if "length of" in text else ():
             name = atoms[int(found["x"])].text
             if name in self.run.names and name not in self._measured:
-                yield _spell(found[0], atoms), None
+                yield spell(found[0], atoms), None
         raises = "raises" in text and self.run.trace.raised is None
         found = _RAISES.search(text) if raises else None
         if found is not None and (not found["v"] or atoms[int(found["v"])].literal):
-            yield _spell(found[0], atoms), "the call returns"
+            yield spell(found[0], atoms), "the call returns"
         if place.sure and place.occurrence is not None:
             yield from self._of_another_line(text, atoms, place)
         for found in _BODY.finditer(text):
             known = " ".join(claim.text for claim in claims)
             if not _SUPPOSED.search(text[: found.start()]) and found[0] not in known:
-                yield _spell(found[0], atoms), None
+                yield spell(found[0], atoms), None
         yield from self._left_out(text, atoms, claims)
 
     def _of_another_line(self, text: str, atoms: Sequence[Atom], place: Place) -> Iterator[Doubt]:
@@ -127,11 +127,11 @@ class ToldNames:
         calls = names & self.run.functions.keys()
         for pattern, wanted in _AT_LINE:
             if not calls and kinds.isdisjoint(wanted) and (found := pattern.search(text)):
-                yield _spell(found[0], atoms), None
+                yield spell(found[0], atoms), None
         for found in _MADE.finditer(text):
             name = atoms[int(found["x"] or found["y"])].text
             if name in self.run.names and name not in own and name not in self._parameters:
-                yield _spell(found[0], atoms), None
+                yield spell(found[0], atoms), None
 
     @functools.cached_property
     def _parameters(self) -> frozenset[str]:
@@ -142,7 +142,7 @@ class ToldNames:
     ) -> Iterator[Doubt]:
         """Yields a sentence with more denials than its claims have."""
         if all(claim.verdict == CONFIRMED for claim in claims) and denials_left_out(text, claims):
-            yield _spell(text, atoms), None
+            yield spell(text, atoms), None
 
     # ---- what a test checks
 
@@ -158,7 +158,7 @@ class ToldNames:
                 or _compares_otherwise(found["rest"], own, code)
                 or _is_of_other_case(found["rest"], code)
             ):
-                yield _spell(found[0], atoms), None
+                yield spell(found[0], atoms), None
 
     def _own_test(self, place: Place) -> ast.expr | None:
         """Returns the test of the line that a sentence cites."""
@@ -206,13 +206,13 @@ class ToldNames:
             texts = [t for f in list(self.run.frames)[:50] for t in self.run.history(f, name)[1]]
             known = [text for text in texts[:_MOST_STATES] if text is not None]
             if known and not any(compare(told.text, text) == CONFIRMED for text in known):
-                yield _spell(found[0], atoms), f"{name}={known[0]}"
+                yield spell(found[0], atoms), f"{name}={known[0]}"
 
     def _loops(self, text: str, atoms: Sequence[Atom]) -> Iterator[Doubt]:
         for found in _LOOPS_OVER.finditer(text):
             name = atoms[int(found["x"])].text
             if self._iterated and name in self.run.names and name not in self._iterated:
-                yield _spell(found[0], atoms), None
+                yield spell(found[0], atoms), None
 
     def _joins(self, text: str, atoms: Sequence[Atom]) -> Iterator[Doubt]:
         for found in _JOINS.finditer(text):
@@ -222,7 +222,7 @@ class ToldNames:
                 continue
             wanted = [dump_node(one), dump_node(two)]
             if not any(_has_both(list(parts), wanted) for parts in self._sums):
-                yield _spell(found[0], atoms), None
+                yield spell(found[0], atoms), None
 
     @functools.cached_property
     def _iterated(self) -> frozenset[str]:
@@ -331,7 +331,3 @@ def _is_of_other_case(told: str, code: ast.expr) -> bool:
 
 def _without_values(text: str) -> str:
     return re.sub(r"⟦\d+⟧", "~", mask_code(text, frozenset())[0])
-
-
-def _spell(text: str, atoms: Sequence[Atom]) -> str:
-    return ATOM_NUMBER.sub(lambda match: atoms[int(match[1])].text, text)

@@ -17,7 +17,7 @@ from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.asides import parse_code
 from data_pipeline.verify.characters import character_of
 from data_pipeline.verify.code_verdicts import own_nodes
-from data_pipeline.verify.masking import ATOM_NUMBER, Atom, is_literal, mask_code
+from data_pipeline.verify.masking import ATOM_NUMBER, Atom, is_literal, mask_code, spell
 from data_pipeline.verify.pools import canonical
 from data_pipeline.verify.value_verdicts import ValueVerdicts
 from data_pipeline.verify.wordlists import word_set
@@ -141,7 +141,7 @@ class ToldOperations:
             name, told = _method_of(atoms[int(found["m"])]), atoms[int(found["r"])]
             if name is not None and told.literal and not _is_supposed(text, found.start()):
                 fits = _receives(told.text)
-                yield from self._none([name], fits, _spell(found[0], atoms), _tell_receiver)
+                yield from self._none([name], fits, spell(found[0], atoms), _tell_receiver)
 
     def _passive(self, text: str, atoms: Sequence[Atom]) -> Iterator[tuple[str, str]]:
         for found in _PASSIVE.finditer(text):
@@ -150,7 +150,7 @@ class ToldOperations:
             if not told.literal or _is_supposed(text, found.start()):
                 continue
             methods = _METHODS[found["op"].split()[0].lower()]
-            said = _spell(found[0], atoms)
+            said = spell(found[0], atoms)
             fits = _receives(told.text)
             if methods is _REVERSES:
                 yield from self._none(methods, fits, said, _tell_receiver)
@@ -162,7 +162,7 @@ class ToldOperations:
         for found in _ACTIVE.finditer(text):
             told = atoms[int(found["r"])]
             if told.literal and not _is_supposed(text, found.start()):
-                said = _spell(found[0], atoms)
+                said = spell(found[0], atoms)
                 methods = _METHODS[found["op"].lower()]
                 known = self._calls_of(methods) or []
                 given = {canonical(one) for call in known for one in call.arguments}
@@ -176,7 +176,7 @@ class ToldOperations:
                 continue
             wanted = canonical(told.text)
             fits = lambda call, wanted=wanted: wanted in (*call.arguments, call.receiver)  # noqa: E731
-            yield from self._none([name], fits, _spell(found[0], atoms), _tell_call)
+            yield from self._none([name], fits, spell(found[0], atoms), _tell_call)
 
     def _not_found(self, text: str, atoms: Sequence[Atom]) -> Iterator[tuple[str, str]]:
         for found in _NOT_FOUND.finditer(text):
@@ -187,7 +187,7 @@ class ToldOperations:
             known = [call for call in known if told in map(value_or_none, call.arguments[:1])]
             owners = [value_or_none(call.receiver) for call in known]
             if owners and all(isinstance(one, str) and told in one for one in owners):
-                yield _spell(found[0], atoms), f"it is in {known[0].receiver}"
+                yield spell(found[0], atoms), f"it is in {known[0].receiver}"
 
     def _unchanged(self, text: str, atoms: Sequence[Atom]) -> Iterator[tuple[str, str]]:
         """Yields "it remains unchanged" beside an operation that always changes its receiver."""
@@ -198,7 +198,7 @@ class ToldOperations:
             return
         known = self._told_calls(text[: found.start()], atoms, None)
         if known and all(call.result != call.receiver for call in known):
-            yield _spell(found[0], atoms), f"it becomes {known[0].result}"
+            yield spell(found[0], atoms), f"it becomes {known[0].result}"
 
     def _maps(self, text: str, atoms: Sequence[Atom]) -> Iterator[tuple[str, str]]:
         for found in _MAPS.finditer(text):
@@ -210,7 +210,7 @@ class ToldOperations:
             if None in tables or any(table.get(one) == two for table in tables if table):
                 continue
             truth = f"maketrans({', '.join(known[0].arguments)}) is called"
-            yield _spell(found[0], atoms), truth
+            yield spell(found[0], atoms), truth
 
     def _result(self, text: str, atoms: Sequence[Atom]) -> Iterator[tuple[str, str]]:
         """Yields "`.title()` results in 'A'" where no call of `title` does so."""
@@ -222,7 +222,7 @@ class ToldOperations:
                 continue
             known = self._told_calls(f"⟦{found['m']}⟧", atoms, None)
             if known and not any(call.result == canonical(told.text) for call in known):
-                yield _spell(found[0], atoms), f"it gives {known[0].result}"
+                yield spell(found[0], atoms), f"it gives {known[0].result}"
 
     def _removed(self, text: str, atoms: Sequence[Atom]) -> Iterator[tuple[str, str]]:
         """Yields "removes the last element, which is 8" where no `pop` gives 8."""
@@ -236,7 +236,7 @@ class ToldOperations:
             wanted = canonical(told.text)
             gives = [wanted in (call.result, *_items(call.result)) for call in own]
             if gives and not any(gives):
-                yield _spell(found[0], atoms), f"it is {own[0].result}"
+                yield spell(found[0], atoms), f"it is {own[0].result}"
 
     def _from_to(self, text: str, atoms: Sequence[Atom]) -> Iterator[tuple[str, str]]:
         for found in _FROM_TO.finditer(text):
@@ -250,7 +250,7 @@ class ToldOperations:
             pair = canonical(one.text), canonical(two.text)
             if not any((call.receiver, call.result) == pair for call in known):
                 truth = f"from {known[0].receiver} to {known[0].result}"
-                yield _spell(found[0], atoms), truth
+                yield spell(found[0], atoms), truth
 
     def _told_calls(
         self, text: str, atoms: Sequence[Atom], among: frozenset[str] | None
@@ -426,7 +426,3 @@ def _table(call: _Call) -> dict | None:
 def _is_supposed(text: str, end: int) -> bool:
     """Returns whether a clause is only supposed, or denied."""
     return _SUPPOSED.search(re.split(r"[.;:]", text[:end])[-1]) is not None
-
-
-def _spell(text: str, atoms: Sequence[Atom]) -> str:
-    return ATOM_NUMBER.sub(lambda match: atoms[int(match[1])].text, text)

@@ -13,7 +13,7 @@ from data_pipeline.source.literals import value_or_none
 from data_pipeline.tracing.rendering import render
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.characters import character_of
-from data_pipeline.verify.masking import ATOM_NUMBER, Atom, mask_code
+from data_pipeline.verify.masking import Atom, mask_code, spell
 from data_pipeline.verify.pools import Pools
 from data_pipeline.verify.screening import screened
 
@@ -71,7 +71,7 @@ class ToldPositions:
                 own = [value_or_none(atom.text) for atom in atoms if atom.literal]
                 owners = [*self._owners, *(one for one in own if isinstance(one, _SEQUENCES))]
                 if not any(_has_at(owner, index, told) for owner in owners):
-                    yield _spell(found[0], atoms), self._truth(index, told)
+                    yield spell(found[0], atoms), self._truth(index, told)
 
     @staticmethod
     def _value(found: re.Match[str], atoms: Sequence[Atom]):
@@ -95,7 +95,7 @@ class ToldPositions:
             first = found["w"].lower() in ("before", "preceding")
             whole = told + piece if first else piece + told
             if not any(isinstance(one, str) and whole in one for one in self._owners):
-                yield _spell(found[0], atoms), f"no text has {render(whole)}"
+                yield spell(found[0], atoms), f"no text has {render(whole)}"
 
     @functools.cached_property
     def _known(self) -> bool:
@@ -119,7 +119,3 @@ def _has_at(owner, index: int, told) -> bool:
         at = index + len(owner) if index < 0 else index
         return at >= 0 and owner[at : at + len(told)] == told
     return -len(owner) <= index < len(owner) and owner[index] == told
-
-
-def _spell(text: str, atoms: Sequence[Atom]) -> str:
-    return ATOM_NUMBER.sub(lambda match: atoms[int(match[1])].text, text)

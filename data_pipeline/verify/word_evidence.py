@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from data_pipeline.source.literals import value_or_none
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.layout import variable_names
-from data_pipeline.verify.masking import ATOM_NUMBER, Atom, mask_code
+from data_pipeline.verify.masking import Atom, mask_code, spell
 from data_pipeline.verify.pools import Pools
 from data_pipeline.verify.program_facts import ProgramFacts
 from data_pipeline.verify.screening import Pattern, screened
@@ -178,7 +178,7 @@ class WordEvidence:
             if known and not any(
                 one in allowed or re.sub(r"^\w+\((.*)\)$", r"\1", one) in allowed for one in known
             ):
-                yield _spell(found[0], atoms), f"the loop is over {known[0]}"
+                yield spell(found[0], atoms), f"the loop is over {known[0]}"
 
     def _end_of(self, text: str, atoms: list[Atom]) -> Iterator[tuple[str, str | None]]:
         """Yields "7, the last element of `xs`" where `xs` never ends with 7."""
@@ -188,7 +188,7 @@ class WordEvidence:
             owners = [_value(one) for one in self._texts(name)]
             parts = [one[index] for one in owners if isinstance(one, str | list | tuple) and one]
             if parts and told not in parts:
-                yield _spell(found[0], atoms), None
+                yield spell(found[0], atoms), None
 
     def _sorted(self, text: str, atoms: list[Atom]) -> Iterator[tuple[str, str | None]]:
         """Yields "the sorted list is [3, 1]" of what no order sorts that the program names."""
@@ -200,7 +200,7 @@ class WordEvidence:
             except TypeError:
                 good = True
             if not good:
-                yield _spell(found[0], atoms), None
+                yield spell(found[0], atoms), None
 
     # ---- types
 
@@ -217,7 +217,7 @@ class WordEvidence:
                     told = ", ".join(sorted(one.__name__ for one in known))
                     plain = pattern is _BEHIND and noun not in ("integer", "substring", "array")
                     sure = plain and not _HEDGED.search(text[: found.start()])
-                    yield _spell(found[0], atoms), f"{atom.text} is a {told}" if sure else None
+                    yield spell(found[0], atoms), f"{atom.text} is a {told}" if sure else None
         for found in _RETURNED.finditer(text):
             result = _value(self.run.trace.result)
             if result is None or _HEDGED.search(text[: found.start()]):
@@ -304,7 +304,7 @@ class WordEvidence:
             sizes = {bool(value) for text in texts if (value := _value(text)) is not None}
             full = bool(found["no"] or found["not"])
             if sizes and full not in sizes and not _HEDGED.search(text[: found.start()]):
-                yield _spell(found[0], atoms), None
+                yield spell(found[0], atoms), None
 
         for found in _EMPTY_VALUE.finditer(text):
             if found["k"]:
@@ -317,7 +317,7 @@ class WordEvidence:
             noun = re.sub(r"(?s).*empty (\w+).*", r"\1", found[0]).lower()
             wanted = (set, frozenset) if noun == "set" else _TYPES.get(noun, ())
             if isinstance(value, wanted) and bool(value) != full and not hedged:
-                yield _spell(found[0], atoms), None
+                yield spell(found[0], atoms), None
 
     def _texts(self, name: str) -> list[str]:
         frames = list(self.run.frames)[:50]
@@ -338,7 +338,7 @@ class WordEvidence:
             if values and not any(b < a if out else b > a for a, b in steps):
                 if isinstance(values[0], str) or len(values) == 1:
                     continue  # a new text may be made of it
-                yield _spell(found[0], atoms), None
+                yield spell(found[0], atoms), None
 
     def _taken(self, text: str, atoms: list[Atom]) -> Iterator[tuple[str, str | None]]:
         """Yields "the last 2 characters, 'on'" where nothing that the run holds ends so."""
@@ -353,7 +353,7 @@ class WordEvidence:
                 if longer and (whole[: len(part)] if first else whole[-len(part) :]) == part:
                     break
             else:
-                yield _spell(found[0], atoms), None
+                yield spell(found[0], atoms), None
 
     def _keys(self, text: str, atoms: list[Atom]) -> Iterator[tuple[str, str | None]]:
         """Yields keys told as values, and values told as keys, of dictionaries."""
@@ -364,9 +364,9 @@ class WordEvidence:
             if name and self._types_of(Atom(name, False, 0)) != {dict}:
                 continue
             if found["k"].lower().startswith("value") and not self._code.reads_values:
-                yield _spell(found[0], atoms), None
+                yield spell(found[0], atoms), None
             if found["k"].lower().startswith("key") and self._code.reads_values_alone:
-                yield _spell(found[0], atoms), None
+                yield spell(found[0], atoms), None
         keys = {key for one in self._dictionaries for key in map(repr, one)}
         values = {value for one in self._dictionaries for value in map(repr, one.values())}
         for found in _KEY_NAMED.finditer(text):
@@ -374,7 +374,7 @@ class WordEvidence:
             other, own = (values, keys) if found["k"].lower() == "key" else (keys, values)
             named = found["k"].lower() == "key" or found["v"]  # "value" may be any value
             if named and told is not None and repr(told) in other and repr(told) not in own:
-                yield _spell(found[0], atoms), None
+                yield spell(found[0], atoms), None
 
     @functools.cached_property
     def _dictionaries(self) -> list[dict]:
@@ -468,7 +468,3 @@ _CALLS = (("sum(", "the sum of"), ("max(", "maximum"), ("min(", "minimum"))
 def _value(text: str | None):
     """Returns the value of a literal, None for other texts and for None itself."""
     return None if text is None or len(text) > _MOST_CHARACTERS else value_or_none(text)
-
-
-def _spell(text: str, atoms: list[Atom]) -> str:
-    return ATOM_NUMBER.sub(lambda match: atoms[int(match[1])].text, text)

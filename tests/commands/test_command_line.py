@@ -82,6 +82,14 @@ def test_a_reader_that_went_away_is_no_error(call):
     assert (process.returncode, errors) == (141, b"")
 
 
+def ended(script: str) -> tuple[int, str, str]:
+    """The exit status of a script in a process of its own, and what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, timeout=30
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
 def test_a_ctrl_c_that_a_callback_swallows_still_stops():
     """Python only reports what an object's end raises: without help the command would go on."""
     script = (
@@ -99,10 +107,7 @@ def test_a_ctrl_c_that_a_callback_swallows_still_stops():
         "    time.sleep(60)\n"
         "end_process(run_command(work, []))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, timeout=30
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (130, "goes on\n", "\nstopped\n")
+    assert ended(script) == (130, "goes on\n", "\nstopped\n")
 
 
 @pytest.mark.parametrize("then", ["raise ImportError('C code failed')", "time.sleep(60)"])
@@ -117,10 +122,7 @@ def test_a_ctrl_c_that_c_code_prints_still_stops(then):
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "end_process(run_command(work, []))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, timeout=30
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nstopped\n")
+    assert ended(script) == (130, "", "\nstopped\n")
 
 
 def test_a_ctrl_c_waits_until_an_extension_is_initialized():
@@ -144,10 +146,7 @@ def test_a_ctrl_c_waits_until_an_extension_is_initialized():
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "end_process(run_command(work, []))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, timeout=30
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (130, "whole\n", "\nstopped\n")
+    assert ended(script) == (130, "whole\n", "\nstopped\n")
 
 
 def test_an_interrupted_process_runs_its_exit_handlers():
