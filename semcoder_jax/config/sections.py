@@ -82,8 +82,8 @@ class Compute:
 
     `dtype` is the dtype of activations and of weights inside a product (parameters keep their own).
     `attention` is one of ATTENTION_BACKENDS. `remat` is one of REMAT_POLICIES: it selects which
-    results of a layer are saved for the backward pass. `one_hot_embedding` looks tokens up by a
-    matrix product: for small vocabularies on CPU the scatter in the gradient of a gather costs more
+    results of a layer are saved for the backward pass. `one_hot_embedding` sums the
+    gradient of embeddings by a matrix product: for small vocabularies on CPU a scatter costs more
     than the product. `unroll` is the number of layers per scan step: unrolling all layers of a
     small model saves copies of residuals, 1 keeps the program of a large model small. `loss_chunk`
     is the number of positions of each row whose logits exist at one time while training; one that

@@ -162,6 +162,9 @@ class Decoder(nnx.Module):
         x_BxTxD = self._embed(tokens_BxT, dtype)
         config = self.config
         cos, sin = rope_angles(positions_BxT, rope_frequencies(config))
+        if self.compute.unroll > 1:
+            # XLA would fuse them into each unrolled layer and compute them again for every head.
+            cos, sin = jax.lax.optimization_barrier((cos, sin))
         attend = None
         if cache is None:
             mesh = shards.mesh if shards else None
@@ -213,30 +216,33 @@ class Decoder(nnx.Module):
         if isinstance(table, QuantizedWeight):
             rows_BxTxD = table.int8[tokens_BxT] * table.scale[tokens_BxT][..., None]
             return rows_BxTxD.astype(dtype)
-        table_VxD = table.astype(dtype)
-        if self.compute.one_hot_embedding:
-            return jax.nn.one_hot(tokens_BxT, self.config.vocab_size, dtype=dtype) @ table_VxD
-        return _lookup_rows(table_VxD, tokens_BxT)
+        return _lookup_rows(table.astype(dtype), tokens_BxT, self.compute.one_hot_embedding)
 
 
-@jax.custom_vjp
-def _lookup_rows(table_VxD: jax.Array, tokens_BxT: jax.Array) -> jax.Array:
-    """Returns `table[tokens]` and sums its gradient in float32.
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _lookup_rows(table_VxD: jax.Array, tokens_BxT: jax.Array, by_product: bool) -> jax.Array:
+    """Returns `table[tokens]` and sums its gradient in float32, by a product or by a scatter.
 
     A bfloat16 sum would lose many of a frequent token's thousands of addends.
     """
     return table_VxD[tokens_BxT]
 
 
-def _lookup_rows_forward(table_VxD, tokens_BxT):
+def _lookup_rows_forward(table_VxD, tokens_BxT, by_product):
     # An empty slice: the shape and dtype of the table without keeping it.
     return table_VxD[tokens_BxT], (tokens_BxT, table_VxD[:, :0])
 
 
-def _lookup_rows_backward(kept, gradient_BxTxD):
+def _lookup_rows_backward(by_product, kept, gradient_BxTxD):
     tokens_BxT, table_Vx0 = kept
-    sums_VxD = jnp.zeros((table_Vx0.shape[0], gradient_BxTxD.shape[-1]), jnp.float32)
-    sums_VxD = sums_VxD.at[tokens_BxT].add(gradient_BxTxD.astype(jnp.float32))
+    V, D = table_Vx0.shape[0], gradient_BxTxD.shape[-1]
+    if by_product:
+        tokens_N, gradient_NxD = tokens_BxT.reshape(-1), gradient_BxTxD.reshape(-1, D)
+        is_token_VxN = jax.nn.one_hot(tokens_N, V, dtype=gradient_NxD.dtype, axis=0)
+        sums_VxD = jnp.matmul(is_token_VxN, gradient_NxD, preferred_element_type=jnp.float32)
+    else:
+        sums_VxD = jnp.zeros((V, D), jnp.float32)
+        sums_VxD = sums_VxD.at[tokens_BxT].add(gradient_BxTxD.astype(jnp.float32))
     return sums_VxD.astype(table_Vx0.dtype), None
 
 

@@ -19,9 +19,22 @@ from tests.support.stories260k import write_hf_directory
 IGNORED = -100  # transformers' label of a position without loss
 
 
-@pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
-@pytest.mark.parametrize("fields", [DEEPSEEK, GROUPED], ids=["deepseek", "grouped-query"])
-def test_gradient_of_every_parameter(tmp_path, fields, tied):
+# As small models train on a CPU.
+UNROLLED = Compute(one_hot_embedding=True, unroll=3)
+
+
+@pytest.mark.parametrize(
+    "fields, tied, compute",
+    [
+        pytest.param(DEEPSEEK, False, Compute(), id="deepseek-untied"),
+        pytest.param(DEEPSEEK, True, Compute(), id="deepseek-tied"),
+        pytest.param(DEEPSEEK, True, UNROLLED, id="deepseek-tied-unrolled"),
+        pytest.param(GROUPED, False, Compute(), id="grouped-query-untied"),
+        pytest.param(GROUPED, False, UNROLLED, id="grouped-query-untied-unrolled"),
+        pytest.param(GROUPED, True, Compute(), id="grouped-query-tied"),
+    ],
+)
+def test_gradient_of_every_parameter(tmp_path, fields, tied, compute):
     """Of the mean loss over the responses of two rows, as upstream trains; relative to the
     greatest gradient of the same tensor."""
     model = random_llama(tmp_path, fields | {"tie_word_embeddings": tied})
@@ -33,7 +46,9 @@ def test_gradient_of_every_parameter(tmp_path, fields, tied):
     loss.backward()
 
     config, params = hf.load(tmp_path)
-    graphdef = nnx.graphdef(nnx.eval_shape(lambda: Decoder(config, rngs=nnx.Rngs(0))))
+    graphdef = nnx.graphdef(
+        nnx.eval_shape(lambda: Decoder(config, rngs=nnx.Rngs(0), compute=compute))
+    )
 
     @jax.jit
     @jax.value_and_grad

@@ -78,9 +78,10 @@ def test_less_is_kept_in_this_order():
     assert sizes == sorted(sizes) and len(set(sizes)) == len(sizes), sizes
 
 
-def test_a_frequent_tokens_gradient_arrives_whole_in_bfloat16():
+@pytest.mark.parametrize("by_product", [False, True], ids=["scatter", "product"])
+def test_a_frequent_tokens_gradient_arrives_whole_in_bfloat16(by_product):
     """8,192 addends of one; a bfloat16 sum stops growing at 256."""
     table, tokens = jnp.zeros((4, 8), jnp.bfloat16), jnp.zeros((2, 4096), jnp.int32)
-    gradient = jax.grad(lambda table: jnp.sum(_lookup_rows(table, tokens)))(table)
+    gradient = jax.grad(lambda table: jnp.sum(_lookup_rows(table, tokens, by_product)))(table)
     np.testing.assert_array_equal(gradient[0], 8192)
     assert gradient.dtype == jnp.bfloat16 and not gradient[1:].any()
