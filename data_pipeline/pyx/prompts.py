@@ -16,6 +16,7 @@ in two modes:
 
 import ast
 import functools
+import re
 from typing import Literal
 
 from data_pipeline.errors import UserError
@@ -67,6 +68,8 @@ _AFTER_FIELD = {
 }
 _ANSWER_OPENING = {"monologue": "[MONOLOGUE]", "direct": "[ANSWER]"}
 _FENCE = "```python"
+# Without one of these no string, f-string or statement outside brackets goes on in the next line.
+_GOES_ON = re.compile(r"""\\|'''|\"\"\"|[fFtT][rR]?['"]|[\r\f]""")
 
 
 class PromptError(UserError):
@@ -113,7 +116,9 @@ def label_lines(code: str, mode: Mode = "fixed") -> str:
         if line.strip()
     }
     labelled = _with_labels(code, labels)
-    if mode == "compat" or (tree := _syntax(code)) is None or _syntax(labelled) == tree:
+    if mode == "compat" or not _GOES_ON.search(code):
+        return labelled
+    if (tree := _syntax(code)) is None or _syntax(labelled) == tree:
         return labelled
     return _with_labels(
         code,

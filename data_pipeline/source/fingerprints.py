@@ -15,6 +15,8 @@ FINGERPRINT = "tree-3.11/1"
 
 Datasets record which one split their functions. Values are the same on every Python version.
 """
+_Binding = tuple[Scope, str]
+_NAME_FIELDS = ("name", "asname", "arg", "id", "rest")
 
 
 def explain_mismatch(stated: object, where: object) -> str | None:
@@ -79,25 +81,23 @@ def definition_fingerprints(code: str) -> dict[str, str]:
 
 def _normalize(tree: ast.Module) -> ast.Module:
     drop_documentation(tree)
-    places = {}
+    places: dict[ast.AST, dict[str, _Binding]] = {}
     for use in find_uses(tree):
         if use.scope is not None:
-            places[use.node, use.attribute] = (use.scope, use.name)
-    kinds: dict[tuple[Scope, str], str] = {}
-    for (node, _), binding in places.items():
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            kinds[binding] = "f"
-        elif isinstance(node, ast.ClassDef):
-            kinds[binding] = "C"
-        elif isinstance(node, ast.alias):
-            kinds[binding] = "import"
-    texts: dict[tuple[Scope, str], str] = {}
+            places.setdefault(use.node, {})[use.attribute] = (use.scope, use.name)
+    kinds: dict[_Binding, str] = {}
+    for node, names in places.items():
+        kind = _kind_of_names(node)
+        if kind != "v":
+            kinds |= dict.fromkeys(names.values(), kind)
+    texts: dict[_Binding, str] = {}
     counts = {"f": 0, "C": 0, "v": 0}
     for node in ast.walk(tree):
         if isinstance(node, (ast.Global, ast.Nonlocal)):
             node.names = []  # renaming gives shared names one text, which makes these redundant
-        for attribute in ("name", "asname", "arg", "id", "rest"):
-            binding = places.get((node, attribute))
+        bindings = places.get(node)
+        for attribute in _NAME_FIELDS if bindings else ():
+            binding = bindings.get(attribute)
             if binding is None:
                 continue
             kind = kinds.get(binding, "v")
@@ -112,10 +112,20 @@ def _normalize(tree: ast.Module) -> ast.Module:
     return tree
 
 
+def _kind_of_names(node: ast.AST) -> str:
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return "f"
+    if isinstance(node, ast.ClassDef):
+        return "C"
+    return "import" if isinstance(node, ast.alias) else "v"
+
+
 def drop_documentation(tree: ast.AST) -> None:
     """Removes docstrings and annotations from a tree, in place."""
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
+        if body is None:
+            continue
         if isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             # Removes every string statement: a copy may have moved the docstring down.
             body[:] = [statement for statement in body if not is_docstring(statement)]

@@ -9,6 +9,7 @@ Standard library only.
 """
 
 import ast
+import functools
 import re
 
 # Fields of Python 3.11's nodes; `ast.dump` omits a field marked "?" if it is None.
@@ -143,19 +144,27 @@ def _piece(value: object) -> _Piece:
 
 
 def _fields(node: ast.AST) -> list[tuple[str, object]]:
-    known = _FIELDS.get(type(node).__name__, [])
+    known, newer = _field_names(type(node))
     fields: list[tuple[str, object]] = []
-    for field in known:
-        name = field.rstrip("?")
+    for name, is_optional in known:
         value = getattr(node, name, None)
-        if value is not None or not field.endswith("?"):
+        if value is not None or not is_optional:
             fields.append((name, value))
-    newer = sorted({*node._fields} - {field.rstrip("?") for field in known})
-    values = [(name, getattr(node, name, None)) for name in newer]
-    fields += [(name, value) for name, value in values if value not in (None, [], 0)]
+    for name in newer:
+        value = getattr(node, name, None)
+        if value not in (None, [], 0):
+            fields.append((name, value))
     if isinstance(node, ast.JoinedStr):
         return [("values", _join_texts(node.values))]
     return fields
+
+
+@functools.cache
+def _field_names(kind: type[ast.AST]) -> tuple[list[tuple[str, bool]], list[str]]:
+    """Returns the fields of 3.11, each with whether None is omitted, and those of newer Pythons."""
+    fields = _FIELDS.get(kind.__name__, [])
+    known = [(field.rstrip("?"), field.endswith("?")) for field in fields]
+    return known, sorted({*kind._fields} - {name for name, _ in known})
 
 
 def _join_texts(values: list[ast.expr]) -> list[ast.expr]:

@@ -7,11 +7,10 @@ restores the encoded text exactly. The result is an ordinary Hugging Face tokeni
 (byte-level BPE without merges; `ignore_merges` takes whole words), loaded by transformers alone.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -55,12 +54,17 @@ def train_tokenizer(
     split = pre_tokenizers.Split(Regex("|".join(words)), behavior="isolated")
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
-    counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update(word for word, _ in pre_tokenizer.pre_tokenize_str(text))
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    frequent = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    kept = [word for word, _ in frequent if len(word) > 1][:max_words]
+    counter = Tokenizer(models.WordLevel())
+    counter.pre_tokenizer = pre_tokenizer
+    # Numbers words by frequency, then by their characters; the alphabet is in any case kept.
+    most_frequent = trainers.WordLevelTrainer(
+        vocab_size=max_words + len(alphabet), show_progress=False
+    )
+    counter.train_from_iterator(texts, most_frequent)
+    number_of = counter.get_vocab()
+    kept = [word for word in sorted(number_of, key=number_of.__getitem__) if len(word) > 1]
+    kept = kept[:max_words]
     vocabulary = {word: i for i, word in enumerate([PAD, BOS, EOS, *alphabet, *kept])}
     tokenizer = Tokenizer(models.BPE(vocabulary, [], ignore_merges=True))
     tokenizer.pre_tokenizer = pre_tokenizer
