@@ -39,7 +39,7 @@ _HYPOTHETICAL = screened(
     r"could|should|may|might|can|cannot|whether|unless|suppose|otherwise|assum\w+|when|whenever|"
     r"until|expects?|expected|for example|e\.g\.|either|any|(?<!over )(?<!through )(?<!for )every|"
     r"(?<!over )(?<!through )each|always|never|usually|says|"
-    r"once|ensures?)\b",
+    r"once|ensures?|as (?:soon|long) as|in case|provided that)\b",
     re.I,
 )
 _WHEN_CALLED = screened(r"\bwhen (?=called|given|invoked|applied|the input)", re.I)
@@ -49,7 +49,8 @@ _NOT_HYPOTHETICAL = screened(
     re.I,
 )
 _OPENS = re.compile(
-    r"^(?:if|when|whenever|unless|suppose|otherwise|for example|e\.g\.|for (?:each|every)|once)\b",
+    r"^(?:if|when|whenever|unless|suppose|otherwise|for example|e\.g\.|for (?:each|every)|once|"
+    r"as (?:soon|long) as|in case|every time|each time|the moment|provided that)\b",
     re.I,
 )
 

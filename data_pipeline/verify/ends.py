@@ -6,10 +6,12 @@ import re
 
 from data_pipeline.pyx.prompts import FIRST_LABEL
 from data_pipeline.source.literals import value_or_none
+from data_pipeline.tracing.rendering import render
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.answer import outcome
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE
 from data_pipeline.verify.code_verdicts import own_nodes
+from data_pipeline.verify.evaluation import Unknown, evaluate_node
 from data_pipeline.verify.stated import WordedClaim
 from data_pipeline.verify.value_verdicts import (
     MOST_STATES,
@@ -109,10 +111,10 @@ class EndVerdicts:
         if any(compare(worded.value, text) == CONFIRMED for text in results):
             return CONFIRMED, worded.value
         if self.values.is_part(worded.value, here):
-            of_call = any(isinstance(node, ast.Call) for node in own_nodes(statement))
             of_test = here.event.branch is not None and worded.value in ("True", "False")
-            if not of_call and not of_test and _OF_FUNCTION.search(worded.text):
-                return NOT_CHECKABLE, run.trace.result  # "[L6] it returns 4" of `y = x + 1`
+            is_told = of_test or not _OF_FUNCTION.search(worded.text)
+            if not is_told and not self._is_of_call(worded.value, here):
+                return NOT_CHECKABLE, run.trace.result  # "[L6] it returns 4" of `y = f(x) + 1`
             return CONFIRMED, worded.value
         compound = isinstance(statement, ast.FunctionDef | ast.If | ast.For | ast.While)
         if sure and compound and here.event.frame == 0 and run.trace.result is not None:
@@ -121,7 +123,26 @@ class EndVerdicts:
             return CONTRADICTED, run.trace.result
         return NOT_CHECKABLE, run.trace.result
 
-    def _calls_program(self, statement: ast.stmt) -> bool:
+    def _is_of_call(self, value: str, here: Occurrence) -> bool:
+        """Returns whether a call on a line, or an item of its result, may be a value.
+
+        What the program's own functions return there is known, and was not that value.
+        """
+        before = self.run.state(here.event.frame, here.at - 1)
+        for node in own_nodes(self.run.statement_of(here.event)):
+            if not isinstance(node, ast.Call | ast.Subscript):
+                continue
+            try:
+                text = render(evaluate_node(node, before))
+            except (Unknown, ValueError, RecursionError):
+                if not self._calls_program(node):
+                    return True
+            else:
+                if compare(value, text) == CONFIRMED:
+                    return True
+        return False
+
+    def _calls_program(self, statement: ast.AST) -> bool:
         """Returns whether a statement calls a function of the program itself."""
         return any(
             isinstance(node, ast.Call) and getattr(node.func, "id", None) in self.run.functions

@@ -4,6 +4,7 @@ These phrases stand anywhere in a sentence, so they are searched, not parsed. Ne
 the pattern: "we do not enter the block" is a claim that it is not entered.
 """
 
+import ast
 import re
 from collections.abc import Iterator, Sequence
 
@@ -21,6 +22,11 @@ _TIMES = screened(
     r"performs?|completes?|after|of|exactly|only|has|for|in|did|does|goes|went)(?: over)?"
     rf"(?: ⟦\d+⟧)?(?: exactly| all| only| a total of| in total| its| these| another)? {_COUNT} "
     r"(?:full |complete |more )?(?P<u>times|time|iterations?|turns?|passes|pass|rounds?)\b",
+    re.I,
+)
+_OF_A_LINE = re.compile(  # "L9 runs", "`t += 5` was executed": no turns of a loop
+    r"(?:\bL\d+\]?|\blines? ⟦\d+⟧|⟦(?P<s>\d+)⟧)(?: line| statement)?"
+    r"(?: (?:is|was|gets|only|just|runs?|ran|executed|executes|reached|happens|done))*\s*$",
     re.I,
 )
 _ONCE = screened(
@@ -224,6 +230,8 @@ def _count_claims(sentence: str, atoms: Sequence[Atom], hypothetical: bool) -> I
     if re.search(r"\b(?:will|going to)\b", sentence):
         when = "planned"
     for match in [*_TIMES.finditer(sentence), *_ONCE.finditer(sentence)]:
+        if _counts_a_line(sentence[: match.start()], atoms):
+            continue
         groups = match.groupdict()
         if groups.get("n") is not None:
             text = _count_text(atoms[int(groups["n"])].text)
@@ -242,6 +250,19 @@ def _count_claims(sentence: str, atoms: Sequence[Atom], hypothetical: bool) -> I
         yield WordedClaim("ended", _spell(match, atoms), value="False"), match.span()
     if (match := _ENDLESS.search(sentence)) and not hypothetical:
         yield WordedClaim("endless", _spell(match, atoms)), match.span()
+
+
+def _counts_a_line(before: str, atoms: Sequence[Atom]) -> bool:
+    """Tells whether the words before a count name a line, or quote one that is no loop's."""
+    match = _OF_A_LINE.search(before)
+    if match is None or match["s"] is None:
+        return match is not None
+    try:
+        (statement,) = ast.parse(atoms[int(match["s"])].text).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    is_call = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+    return is_call or isinstance(statement, ast.Assign | ast.AugAssign | ast.Return | ast.Break)
 
 
 def _count_text(text: str) -> str | None:

@@ -42,7 +42,8 @@ _LINKS = re.compile(
     re.I,
 )
 _SUPPOSED = screened(  # what is only supposed is no reason
-    r"^\W*(?:\w+\W+){0,3}?(?<!`)\b(?:if|when|whenever|unless|until|while|once|should)\b|"
+    r"^\W*(?:\w+\W+){0,3}?(?<!`)\b(?:if|when|whenever|unless|until|while|once|should|"
+    r"as (?:soon|long) as|in case|provided that)\b|"
     r", (?:if|when) ",
     re.I,
 )

@@ -81,3 +81,38 @@ def test_handlers_and_sums_are_those_of_the_run(call, sentence, expected):
     lines = f"### Execution Simulation\n- {sentence}"
     claims = verify_trace(trace_call(GUARDED, call), lines)
     assert line_verdicts(claims).get(2, "unchecked") == expected
+
+
+SUM = """\
+def f(n):
+    t = 0
+    for i in range(n):
+        if i == 1:
+            t += 5
+        if t > 50:
+            return "too much"
+    return t
+"""
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "As soon as `t` is above 50, 'too much' is returned.",
+        "It returns 'too much' as soon as `t` exceeds 50.",
+        "In case `t` is above 50, the function returns 'too much'.",
+        "L9 was executed in one pass only.",
+        "`t += 5` runs in one iteration.",
+        "The statement on L9 is executed once.",
+    ],
+)
+def test_a_case_and_the_count_of_a_line_are_not_held_against_the_run_and_its_loop(told):
+    """f(3) makes three turns, runs L9 in one of them and returns 5."""
+    assert line_verdicts(verify_trace(trace_call(SUM, "f(3)"), told)).get(1) != "contradicted"
+
+
+def test_turns_of_the_loop_still_count():
+    for told, verdict in (("`for i in range(n)` runs 2 times.", "contradicted"),
+                          ("The `for` loop runs 4 times.", "contradicted"),
+                          ("The `for` loop runs 3 times.", "confirmed")):  # fmt: skip
+        assert line_verdicts(verify_trace(trace_call(SUM, "f(3)"), told)).get(1) == verdict, told
