@@ -32,7 +32,7 @@ CORE = [
 DATA = [
     "array-record>=0.8",
     "etils[epath]>=1.12",
-    "protobuf<7",
+    "protobuf>=6.31.1,<7",  # what tensorflow-metadata 1.21 is generated for; it asks for less
     "tensorflow-datasets>=4.9.9,<5",
     "tokenizers>=0.21",
     "transformers>=5.0,<6",
@@ -48,7 +48,7 @@ TRAIN = [
     "jax>=0.8,<0.13",
     "ml-collections>=1.1",
     "ml-dtypes>=0.5",
-    "optax>=0.2.6,<0.4",
+    "optax>=0.2.8,<0.4",
     "orbax-checkpoint>=0.11.30,<0.13",
     "pyyaml>=6",  # launch/managed_job.py
     "safetensors>=0.6",

@@ -65,6 +65,8 @@ def test_architecture_from_few_fields():
         ({"data__source": "pyx"}, "data.directory is missing"),
         ({"data__overlong": "cut"}, "data.overlong 'cut'"),
         ({"optimizer__name": "sgd"}, "optimizer.name 'sgd' is none of ['adamw', 'muon']"),
+        ({"optimizer__muon_iterations": 0}, "optimizer.muon_iterations 0 must be at least 1"),
+        ({"optimizer__muon_preconditioning": "AOL"}, "'AOL' is none of ['frobenius', 'aol']"),
         ({"model__architecture": "6.7"}, "model.architecture '6.7': did you mean 6.7b?"),
         ({"model__init_from": "x", "initialization__offset_heads": [1]}, "drop initialization"),
         ({"initialization__offset_heads": 1}, "initialization.offset_heads is 1, expected tuple"),
