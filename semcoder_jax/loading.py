@@ -31,6 +31,7 @@ from semcoder_jax.checkpoints import (
     with_shardings,
 )
 from semcoder_jax.config import QUANTIZED_BASES, Compute, DecoderConfig, LoRAConfig, parse_run
+from semcoder_jax.config.sections import COMPUTE_DTYPES
 from semcoder_jax.hf.adapter import read_adapter, read_adapter_lora
 from semcoder_jax.model import sharding
 from semcoder_jax.model.lora import (
@@ -82,6 +83,10 @@ def load_model(
     Raises CheckpointError or HFError.
     """
     place = as_path(directory)
+    if dtype not in COMPUTE_DTYPES:
+        raise CheckpointError(f"dtype {dtype!r}: expected one of {', '.join(COMPUTE_DTYPES)}")
+    if not isinstance(quantize, bool):
+        raise CheckpointError(f"quantize: expected True (int8) or False; got {quantize!r}")
     compute = compute or Compute(dtype=dtype)
     if quantize:
         return _load_quantized(place, mesh, dtype, compute, step)

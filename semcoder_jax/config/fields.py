@@ -43,7 +43,9 @@ def parse_section(kind: type, fields: Mapping, name: str):
     try:
         return kind(**fields)
     except ValueError as error:
-        raise ConfigError(f"config: {error}") from None
+        text = str(error)
+        named = text.startswith(f"{name}.")
+        raise ConfigError(f"config: {text if named else f'{name}.{text}'}") from None
 
 
 def check_names(fields: Mapping, known, prefix: str) -> None:

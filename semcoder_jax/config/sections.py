@@ -181,14 +181,26 @@ class OptimizerConfig:
             raise ConfigError(
                 f"optimizer.muon_iterations {self.muon_iterations} must be at least 1"
             )
-        if self.peak_learning_rate <= 0:
-            raise ConfigError(
-                f"optimizer.peak_learning_rate {self.peak_learning_rate} must be positive"
-            )
+        for name in ("peak_learning_rate", "adam_peak_learning_rate"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigError(f"optimizer.{name} {value} must be positive")
         if not 0 <= self.min_learning_rate <= self.peak_learning_rate:
             raise ConfigError(
                 f"optimizer.min_learning_rate {self.min_learning_rate} must lie between 0 and "
                 f"peak_learning_rate ({self.peak_learning_rate})"
+            )
+        for name in ("b1", "b2", "muon_momentum"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"optimizer.{name} {getattr(self, name)} must be 0 to below 1")
+        for name in ("weight_decay", "clip_norm"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"optimizer.{name} {getattr(self, name)} must not be negative")
+        if not 0 < self.eps < math.inf:
+            raise ConfigError(f"optimizer.eps {self.eps} must be positive")
+        if self.muon_update_rms is not None and not 0 < self.muon_update_rms < math.inf:
+            raise ConfigError(
+                f"optimizer.muon_update_rms {self.muon_update_rms} must be positive, or None"
             )
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"optimizer.ema_decay {self.ema_decay} must be 0 (none) to below 1")

@@ -6,6 +6,8 @@ Creates an engine (engine.py) of the right size for the list.
 import dataclasses
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from semcoder_jax.inference.batch import default_cache_tokens
 from semcoder_jax.inference.capacity import default_slots
 from semcoder_jax.inference.detokenize import RowText, encode_prompt
@@ -74,8 +76,10 @@ def stream(
       speculation: see Engine.
       progress: label of the progress bar, None for no bar.
 
-    Raises SamplingError, before any work, for an empty prompt or one that fills the context.
+    Raises SamplingError, before any work, for an empty prompt or one that fills the context, and
+    for what is no list of prompts.
     """
+    _check_prompts(prompts)
     row_seeds = range(len(prompts)) if row_seeds is None else row_seeds
     if len(prompts) != len(row_seeds):
         raise SamplingError(f"{len(row_seeds)} row seeds for {len(prompts)} prompts")
@@ -87,6 +91,20 @@ def stream(
         model, requests, batch_size=batch_size, speculation=speculation, progress=progress
     ):
         yield update.id, update.generation
+
+
+def _check_prompts(prompts: Sequence[str | Sequence[int]]) -> None:
+    if isinstance(prompts, str | bytes):
+        raise SamplingError("prompts: expected a list of prompts; got one text: put it into a list")
+    for number, prompt in enumerate(prompts):
+        if isinstance(prompt, str):
+            if any("\ud800" <= character <= "\udfff" for character in prompt):
+                raise SamplingError(
+                    f"prompt {number}: expected text; it holds half a surrogate pair"
+                )
+        elif not isinstance(prompt, Sequence | np.ndarray):
+            kind = type(prompt).__name__
+            raise SamplingError(f"prompt {number}: expected text or token ids; got {kind}")
 
 
 def stream_requests(

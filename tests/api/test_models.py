@@ -45,3 +45,10 @@ def test_mistakes_are_user_errors(tmp_path):
     ):
         with pytest.raises(sc.UserError):
             attempt()
+
+
+@pytest.mark.parametrize("wrong", [{"dtype": "float8"}, {"quantize": "int3"}, {"quantize": 8}])
+def test_settings_that_load_does_not_know_are_user_errors(checkpoint, wrong):
+    (name,) = wrong
+    with pytest.raises(sc.UserError, match=name):
+        sc.load(checkpoint, **wrong)

@@ -241,6 +241,13 @@ def test_impossible_prompts_are_named_before_any_work(deepseek_shaped):
     with pytest.raises(SamplingError, match=r"prompt 0 has 256 tokens.* context holds 256"):
         generate(model, [[1] * 256], SamplingParams(), progress=None)
     assert generate(model, [], SamplingParams(), progress=None) == []
+    for prompts, message in (
+        ("def f():", "got one text: put it into a list"),
+        (["a", 5], "prompt 1: expected text or token ids; got int"),
+        (["\ud800"], "prompt 0: expected text; it holds half a surrogate pair"),
+    ):
+        with pytest.raises(SamplingError, match=message):
+            generate(model, prompts, SamplingParams(), progress=None)
 
 
 def test_text_of_bytes_that_form_one_character(shared_data):

@@ -65,6 +65,21 @@ def test_architecture_from_few_fields():
         ({"data__source": "pyx"}, "data.directory is missing"),
         ({"data__overlong": "cut"}, "data.overlong 'cut'"),
         ({"optimizer__name": "sgd"}, "optimizer.name 'sgd' is none of ['adamw', 'muon']"),
+        (
+            {"optimizer__peak_learning_rate": float("nan")},
+            "peak_learning_rate nan must be positive",
+        ),
+        ({"optimizer__adam_peak_learning_rate": -1.0}, "adam_peak_learning_rate -1.0 must be pos"),
+        ({"optimizer__b1": 2.0}, "optimizer.b1 2.0 must be 0 to below 1"),
+        ({"optimizer__b2": float("nan")}, "optimizer.b2 nan must be 0 to below 1"),
+        ({"optimizer__muon_momentum": 1.0}, "optimizer.muon_momentum 1.0 must be 0 to below 1"),
+        ({"optimizer__clip_norm": -1.0}, "optimizer.clip_norm -1.0 must not be negative"),
+        ({"optimizer__weight_decay": float("inf")}, "optimizer.weight_decay inf must not be neg"),
+        ({"optimizer__eps": 0.0}, "optimizer.eps 0.0 must be positive"),
+        ({"optimizer__muon_update_rms": 0.0}, "optimizer.muon_update_rms 0.0 must be positive"),
+        ({"data__source": "synthetic"}, "data.train: only for data.source 'jsonl'; it is 'synth"),
+        ({"model__num_layers": 0}, "model.num_layers is 0, expected at least 1"),
+        ({"model__num_heads": 5}, "model.hidden_size"),
         ({"optimizer__muon_iterations": 0}, "optimizer.muon_iterations 0 must be at least 1"),
         ({"optimizer__muon_preconditioning": "AOL"}, "'AOL' is none of ['frobenius', 'aol']"),
         ({"model__architecture": "6.7"}, "model.architecture '6.7': did you mean 6.7b?"),
@@ -121,7 +136,7 @@ def test_mistakes_of_sections():
 def test_sizes_that_no_model_has_are_one_line(field, value, expected):
     with pytest.raises(ConfigError) as error:
         parse_run(config(**{f"model__{field}": value})).decoder_config(100)
-    assert str(error.value) == f"config: {field} is {value}, expected {expected}"
+    assert str(error.value) == f"config: model.{field} is {value}, expected {expected}"
 
 
 def test_differing_fields_leave_out_what_is_harmless():
