@@ -12,18 +12,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from data_pipeline.terminal.command_line import INTERRUPTED
+from data_pipeline.terminal.command_line import INTERRUPTED, TERMINATED, Terminated
 from launch.errors import LaunchError, MachineLost
 from launch.pod_config import Pod
 from launch.shell import Shell
 from launch.ways import End, Outcome, Training, Way
 
 FAILED = 1
-TERMINATED = 143  # 128 + SIGTERM
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP to the launcher; handled as Ctrl-C."""
 
 
 @dataclasses.dataclass(frozen=True)

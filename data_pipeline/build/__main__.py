@@ -1,9 +1,8 @@
 """Runs `python -m data_pipeline.build` (data_pipeline.commands.build)."""
 
 import signal
-import sys
 
-from data_pipeline.terminal.command_line import run_command
+from data_pipeline.terminal.command_line import end_process, run_command
 from data_pipeline.terminal.missing_packages import requires_extra
 
 
@@ -17,4 +16,4 @@ def start(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(start, None))
+    end_process(run_command(start, None))

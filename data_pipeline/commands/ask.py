@@ -13,7 +13,11 @@ from data_pipeline.endpoint.client import Client, Endpoint
 from data_pipeline.endpoint.reply_cache import CachedClient, Prices, ReplyCache
 from data_pipeline.execution.outcomes import BadInput
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
-from data_pipeline.files import path_flag
+from data_pipeline.files import (
+    check_has_folder,
+    path_flag,
+    read_program,
+)
 from data_pipeline.source.calls import CallError, parse_call, parse_value
 from data_pipeline.source.literals import LiteralError
 from data_pipeline.teacher.teacher import Teacher, TeacherQuestion
@@ -21,7 +25,6 @@ from data_pipeline.terminal.command_line import (
     GOES_ON,
     CommandLineError,
     CommandParser,
-    read_text,
     refuse_flags,
     run_command,
 )
@@ -66,6 +69,8 @@ def _parser() -> CommandParser:
 def _ask(options: argparse.Namespace) -> int:
     if options.attempts < 1:
         raise CommandLineError(f"--attempts: expected at least 1; got {options.attempts}")
+    if options.cache is not None:
+        check_has_folder("--cache", options.cache)
     endpoint = Endpoint(options.url, options.model, key_variable=options.key_variable)
     prices = Prices(options.prompt_price, options.completion_price)
     with (
@@ -94,7 +99,7 @@ def _ask(options: argparse.Namespace) -> int:
 
 
 def _question(options: argparse.Namespace, sandbox: Sandbox) -> TeacherQuestion:
-    program = read_text(options.program, "--program")
+    program = read_program(options.program, "--program")
     try:
         function = parse_call(options.call).name
     except CallError as error:

@@ -23,8 +23,8 @@ from data_pipeline.decontamination.overlap import (
 from data_pipeline.decontamination.repeats import find_repeats
 from data_pipeline.execution.service import Sandbox
 from data_pipeline.files import (
+    check_output,
     check_outside,
-    check_replaceable,
     check_separate,
     has_fields,
     parse_row,
@@ -79,14 +79,14 @@ def _run(arguments: Sequence[str]) -> None:
         path = getattr(options, flag)
         if path is not None:
             check_outside("--benchmarks", options.benchmarks, f"--{flag}", path)
-    check_replaceable("--report", options.report, has_fields("id", "reason", "matched"))
+    check_output("--report", options.report, has_fields("id", "reason", "matched"))
     rows: list[tuple[bytes, Item]] = []
     for number, line in read_numbered_lines(options.input, raises=DecontaminationError):
         where = f"{options.input.name}:{number}"
         row = parse_row(line, where, raises=DecontaminationError)
         rows.append((line if line.endswith(b"\n") else line + b"\n", item_of_row(row, where)))
     lines = {line for line, _ in rows}
-    check_replaceable(
+    check_output(
         "--output", options.output, lambda begin: begin.partition(b"\n")[0] + b"\n" in lines
     )
     removed: dict[str, Removal] = {}

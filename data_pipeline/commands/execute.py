@@ -40,20 +40,23 @@ from data_pipeline.files import (
     FileError,
     append_row,
     check_continuable,
+    check_has_folder,
     check_separate,
+    check_text,
     local_path_flag,
     mend_last_line,
     open_atomically,
     open_exclusively,
     parse_row,
     path_flag,
+    read_program,
     read_rows,
+    read_text,
     remove_partials,
 )
 from data_pipeline.terminal.command_line import (
     CommandLineError,
     CommandParser,
-    read_text,
     refuse_flags,
     run_command,
 )
@@ -67,7 +70,7 @@ _FOREIGN = re.compile(rb'\{"id": (?:"(?:[^"\\]|\\.)*"|[^",]+), "(?!(?:request|ki
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 all programs ran, 2 user error, 130 stopped."""
+    """Exit status: 0 programs ran, 2 user error or no program ran, 130 stopped."""
     return run_command(_run, argv)
 
 
@@ -106,7 +109,7 @@ def run_one(options: argparse.Namespace) -> int:
         raise CommandLineError("--program=FILE.py or --jsonl=FILE is missing")
     if (options.call is None) == (options.stdin is None):
         raise CommandLineError("--program needs either --call='f(3)' or --stdin=FILE")
-    program = read_text(options.program, "--program")
+    program = read_program(options.program, "--program")
     if options.call is not None:
         job = call_job(program, options.call, twice=options.twice)
     else:
@@ -126,6 +129,11 @@ def run_rows(options: argparse.Namespace) -> int:
     check_separate({"--jsonl": options.jsonl, "--out": options.out})
     if options.out is not None:
         check_continuable("--out", options.out)
+        check_has_folder("--out", options.out)
+    if options.jsonl.exists() and not (options.jsonl.is_file() or options.jsonl.is_dir()):
+        raise CommandLineError(
+            f"--jsonl={options.jsonl}: expected a file, which is read twice; it is a device or pipe"
+        )
     total = sum(1 for _ in _rows(options.jsonl))  # checks every row before any is run
     with contextlib.ExitStack() as stack:
         sandbox = stack.enter_context(_sandbox(options, options.workers))
@@ -139,7 +147,9 @@ def run_rows(options: argparse.Namespace) -> int:
         results = sandbox.map(_job(row, options.twice) for row in rows)
         bar = tqdm(total=total, initial=held.done, unit="run", file=sys.stderr)
         stack.enter_context(bar)
+        bad = 0
         for row, result in zip(names, results, strict=False):
+            bad += isinstance(result.outcome, BadInput)
             told = _row(row, result, options)
             if out is None:
                 print(json.dumps(told))
@@ -153,6 +163,10 @@ def run_rows(options: argparse.Namespace) -> int:
             "%s: %d results of other programs, calls or limits were replaced",
             options.out, held.stale,
         )  # fmt: skip
+    if bad and bad == total:
+        raise CommandLineError(f"none of {total:,} rows could be run; each result says why")
+    if bad:
+        logger.warning("%d of %d rows could not be run: kind bad_input", bad, total)
     return 0
 
 
@@ -267,9 +281,8 @@ def _rows(path: AnyPath) -> Iterator[dict[str, Any]]:
 
 def _check_row(row: dict[str, Any], where: str) -> dict[str, Any]:
     if "id" not in row:
-        raise CommandLineError(f'{where}: expected an object with "id", "program" and "call"')
-    if not isinstance(row.get("program"), str):
-        raise CommandLineError(f'{where}: field "program": expected source text')
+        raise CommandLineError(f"{where}: field 'id' is missing")
+    check_text(row, "program", where, raises=CommandLineError)
     asked = [name for name in _ASKED if row.get(name) is not None]
     if len(asked) != 1 or not isinstance(row[asked[0]], str):
         raise CommandLineError(

@@ -10,7 +10,13 @@ from collections.abc import Sequence
 from data_pipeline.execution.outcomes import BadInput
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
 from data_pipeline.faults import faults
-from data_pipeline.files import check_replaceable, check_separate, has_fields, path_flag
+from data_pipeline.files import (
+    check_output,
+    check_separate,
+    has_fields,
+    path_flag,
+    read_program,
+)
 from data_pipeline.pyx.records import write_jsonl
 from data_pipeline.seeds import Seed
 from data_pipeline.source.calls import CallError, parse_call
@@ -18,7 +24,6 @@ from data_pipeline.source.fingerprints import function_fingerprint
 from data_pipeline.terminal.command_line import (
     CommandLineError,
     CommandParser,
-    read_text,
     run_command,
 )
 from data_pipeline.terminal.tables import rank_counts
@@ -35,7 +40,7 @@ def _run(arguments: Sequence[str]) -> int:
     if options.limit < 1:
         raise CommandLineError(f"--limit: expected at least 1; got {options.limit}")
     check_separate({"--program": options.program, "--jsonl": options.jsonl})
-    check_replaceable("--jsonl", options.jsonl, has_fields("fault", "response"))
+    check_output("--jsonl", options.jsonl, has_fields("fault", "response"))
     return _show(options)
 
 
@@ -75,7 +80,7 @@ def _show(options: argparse.Namespace) -> int:
 
 def _run_calls(options: argparse.Namespace, sandbox: Sandbox) -> tuple[Seed, list[Case]]:
     """Makes a seed of the program and runs its calls. Raises CommandLineError."""
-    code = read_text(options.program, "--program")
+    code = read_program(options.program, "--program")
     cases = []
     for call in options.call:
         try:

@@ -17,11 +17,13 @@ from tqdm import tqdm
 
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
 from data_pipeline.files import (
-    check_replaceable,
+    check_output,
     check_separate,
+    check_text,
     encode_row,
     has_fields,
     path_flag,
+    read_program,
     read_rows,
     write_rows,
 )
@@ -29,7 +31,6 @@ from data_pipeline.questions.rows import KINDS, question_rows
 from data_pipeline.terminal.command_line import (
     CommandLineError,
     CommandParser,
-    read_text,
     run_command,
 )
 
@@ -57,7 +58,7 @@ def _run(arguments: Sequence[str]) -> int:
     if options.statements < 1:
         raise CommandLineError(f"--statements={options.statements}: expected at least 1")
     check_separate({"--jsonl": options.jsonl, "--output": options.output})
-    check_replaceable("--output", options.output, has_fields("id", "instruction", "response"))
+    check_output("--output", options.output, has_fields("id", "instruction", "response"))
     runs = _runs(options)
     rows = list(_rows(runs, kinds, options.statements))
     if options.output is None:
@@ -84,15 +85,15 @@ def _runs(options: argparse.Namespace) -> list[tuple[str, str]]:
     if options.jsonl is None:
         if options.program is None or options.call is None:
             raise CommandLineError("command line: expected --jsonl, or --program and --call")
-        return [(read_text(options.program, "--program"), options.call)]
+        return [(read_program(options.program, "--program"), options.call)]
     if options.program is not None or options.call is not None:
         raise CommandLineError("--jsonl takes its programs and calls from its rows, not from flags")
     runs = []
     for where, row in read_rows(options.jsonl, raises=CommandLineError):
-        for name in ("program", "call"):
-            if not isinstance(row.get(name), str):
-                raise CommandLineError(f"{where}: field {name!r}: expected text")
-        runs.append((row["program"], row["call"]))
+        program, call = (
+            check_text(row, name, where, raises=CommandLineError) for name in ("program", "call")
+        )
+        runs.append((program, call))
     return runs
 
 

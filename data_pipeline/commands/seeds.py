@@ -10,7 +10,7 @@ from dataclasses import asdict, fields
 from tqdm import tqdm
 
 from data_pipeline.files import (
-    check_replaceable,
+    check_output,
     check_separate,
     has_fields,
     path_flag,
@@ -51,7 +51,7 @@ def _run(arguments: Sequence[str]) -> None:
         ("--output", options.output, Seed),
         ("--refusals", options.refusals, Refusal),
     ):
-        check_replaceable(flag, path, has_fields(*(field.name for field in fields(row))))
+        check_output(flag, path, has_fields(*(field.name for field in fields(row))))
     seeds: list[Seed] = []
     refusals: list[Refusal] = []
     for unit in tqdm(units(options.source), desc="source", unit="file", disable=None):

@@ -1,6 +1,15 @@
 """Shows the execution of a call, line by line.
 
-python -m data_pipeline.tracing FILE.py 'f(3)'
+    python -m data_pipeline.tracing FILE.py 'f(3)'
+
+Lines are numbered as in the file, from 1. The labels [L5], [L6], … of prompts and monologues, which
+`python -m data_pipeline.verify` reads, count from 5, as SemCoder's do: L5 is line 1.
+
+A program in the sandbox has a clock of its own. `time.sleep(60)` ends at once and sets it 60
+seconds ahead; with --trusted it waits.
+
+Exit status: 0 the call returned; 1 it raised an exception, which the trace shows; 2 bad input, or a
+run that a limit stopped.
 """
 
 import argparse
@@ -9,11 +18,13 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from data_pipeline.files import path_flag
+from data_pipeline.files import (
+    path_flag,
+    read_program,
+)
 from data_pipeline.terminal.command_line import (
     CommandLineError,
     CommandParser,
-    read_text,
     refuse_flags,
     run_command,
 )
@@ -25,7 +36,7 @@ from data_pipeline.tracing.views import format_table, format_terminal, inline_tr
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 the call returned, 1 it raised, 2 bad input."""
+    """Exit status: 0 the call returned, 1 it raised, 2 bad input or a run without a trace."""
     return run_command(_run, argv)
 
 
@@ -68,17 +79,17 @@ def _parser() -> CommandParser:
 
 def record_trace(options: argparse.Namespace) -> Trace:
     """Traces the call, in the sandbox unless --trusted. Raises CommandLineError or CallError."""
-    from data_pipeline.execution.outcomes import describe_early_end, describe_missing_trace
+    from data_pipeline.execution.outcomes import describe_missing_trace, describe_unreached_call
 
-    program = read_text(options.file)
+    program = read_program(options.file)
     if options.trusted:
         try:
             with limit_run():
                 trace = trace_call(program, options.call)
         except RunStopped as stopped:
             raise CommandLineError(str(stopped)) from None
-        if trace.raised is not None and trace.raised.line is not None and not trace.events:
-            raise CommandLineError(describe_early_end(trace.raised))
+        if (problem := describe_unreached_call(trace)) is not None:
+            raise CommandLineError(problem)
         return trace
     from data_pipeline.execution.service import Sandbox, SandboxUnavailable, TraceLimits, call_job
 

@@ -9,19 +9,22 @@ Marks on lines: ✓ a value or decision is confirmed and nothing is left unread,
 
 --jsonl reads rows {"id", "program", "call", "monologue"} and writes one row each, in order:
 {"id", "lines": [{"line", "verdict", "claims"}]}, lines counted from 0, verdict one of confirmed,
-contradicted, partly, runs, unchecked; or {"id", "error"} if the run gave no trace. An "id" is text
-or a whole number. A missing "call" is taken from the monologue's own answer (the witness of a
-backward monologue). Other inputs that a backward monologue names are run too. Programs run in the
-sandbox unless --trusted is given.
+contradicted, partly, runs, unchecked; or {"id", "error"} if the run gave no whole trace, such as
+one that does not end. An "id" is text or a whole number. A missing "call" is taken from the
+monologue's own answer (the witness of a backward monologue). Other inputs that a backward monologue
+names are run too. Programs run in the sandbox unless --trusted is given.
 
---labels=FILE reads rows {"id", "line", "label"} (true, false, goal, none or unsure) and prints how
-often the verdicts agree, forward and backward, right and wrong answers apart ("direction" and
-"right" of the --jsonl rows).
+--labels=FILE reads rows {"id", "line", "label"} (true, false, goal, none or unsure), one of a line,
+and prints how often the verdicts agree, forward and backward, right and wrong answers apart
+("direction" and "right" of the --jsonl rows, whose ids then differ).
 
 Labels such as [L5] count a program's lines as prompts do, from L5, unless they can only be meant as
 a file's lines, from L1; --numbering=prompt or --numbering=file says which.
 
-Exit status: 0 no claim is contradicted, or --labels was given; 1 one is; 2 bad input.
+A line of more than 4,000 characters is not read: its verdict is unchecked.
+
+Exit status: 0 no claim is contradicted, or --labels was given; 1 one is; 2 bad input, or no row
+could be judged.
 """
 
 import argparse
@@ -38,22 +41,25 @@ from tqdm import tqdm
 
 from data_pipeline.files import (
     check_id,
-    check_replaceable,
+    check_output,
     check_separate,
+    check_text,
     encode_row,
     has_fields,
     open_atomically,
     path_flag,
+    read_program,
     read_rows,
+    read_text,
 )
 from data_pipeline.source.calls import CallError
 from data_pipeline.terminal.command_line import (
     CommandLineError,
     CommandParser,
-    read_text,
     refuse_flags,
     run_command,
 )
+from data_pipeline.terminal.notices import logger
 from data_pipeline.terminal.tables import format_table
 from data_pipeline.tracing import Trace, trace_call
 from data_pipeline.tracing.deadline import limit_run
@@ -99,7 +105,7 @@ class _Row:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 no claim contradicted, 1 some contradicted, 2 bad input."""
+    """Exit status: 0 no claim contradicted, 1 some contradicted, 2 bad input or nothing judged."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -166,7 +172,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _verify_one(options: argparse.Namespace) -> int:
-    program, monologue = read_text(options.program), read_text(options.monologue)
+    program, monologue = read_program(options.program), read_text(options.monologue)
+    monologue = monologue.removeprefix("\ufeff")
     call = options.call if options.call is not None else witness_call(monologue)
     if call is None:
         raise VerifyError("--call is missing, and the monologue ends in no assertion f(...) == ...")
@@ -198,11 +205,11 @@ def is_result(begin: bytes) -> bool:
 
 def _verify_rows(options: argparse.Namespace) -> int:
     check_separate({"--jsonl": options.jsonl, "--output": options.output})
-    check_replaceable("--output", options.output, is_result)
+    check_output("--output", options.output, is_result)
     rows = _rows(options.jsonl)
     if options.labels is not None:
         return _print_scores(rows, options)
-    wrong = False
+    wrong, failed = False, _Failures(len(rows))
     with contextlib.ExitStack() as stack:
         out = None
         if options.output is not None:
@@ -210,6 +217,7 @@ def _verify_rows(options: argparse.Namespace) -> int:
         bar = tqdm(total=len(rows), unit="monologue", disable=not sys.stderr.isatty())
         stack.callback(bar.close)
         for row, claims in _judged(rows, options):
+            failed.note(row, claims)
             result = _result_row(row, claims)
             wrong = wrong or CONTRADICTED in {line["verdict"] for line in result.get("lines", ())}
             if out is None:
@@ -217,7 +225,29 @@ def _verify_rows(options: argparse.Namespace) -> int:
             else:
                 out.write(encode_row(result))
             bar.update()
+    failed.report()
     return int(wrong)
+
+
+class _Failures:
+    """Counts the rows of a command that could not be judged."""
+
+    def __init__(self, rows: int):
+        self._rows, self._count, self._first = rows, 0, ""
+
+    def note(self, row: _Row, claims: list[Claim] | str) -> None:
+        if isinstance(claims, str):
+            self._first = self._first or f"{row.id}: {claims}"
+            self._count += 1
+
+    def report(self) -> None:
+        """Warns of rows that could not be judged. Raises VerifyError if these are all."""
+        if self._count == self._rows:
+            raise VerifyError(f"none of {self._rows:,} rows could be judged; {self._first}")
+        if self._count:
+            logger.warning(
+                "%d of %d rows could not be judged; %s", self._count, self._rows, self._first
+            )
 
 
 def _result_row(row: _Row, claims: list[Claim] | str) -> dict[str, Any]:
@@ -241,21 +271,19 @@ def _result_row(row: _Row, claims: list[Claim] | str) -> dict[str, Any]:
 
 def _print_scores(rows: Sequence[_Row], options: argparse.Namespace) -> int:
     """Prints the table of scores; rows that cannot be run count as unchecked."""
-    labels = _labels(options.labels)
+    labels = _labels(options.labels, rows)
     known = [row for row in rows if row.id in labels]
     if not known:
         raise VerifyError(f"{options.labels}: no id of {options.jsonl} is labelled")
-    judged, failed = [], []
+    judged, failed = [], _Failures(len(known))
     for row, claims in _judged(known, options):
         verdicts: dict[int, str] = {}
-        if isinstance(claims, str):
-            failed.append(f"{row.id}: {claims}")
-        else:
+        failed.note(row, claims)
+        if not isinstance(claims, str):
             verdicts = {line - 1: verdict for line, verdict in line_verdicts(claims).items()}
         judged.append((LabelledMonologue(labels[row.id], row.direction, row.right), verdicts))
     print(_format_scores(score_lines(judged)))
-    for reason in failed:
-        print(f"not run: {reason}")
+    failed.report()
     return 0
 
 
@@ -276,8 +304,18 @@ def _share(count: int, total: int) -> str:
     return f"{100 * count / total:.1f} ({count}/{total})" if total else "-"
 
 
-def _labels(path: Path) -> dict[str | int, dict[int, str]]:
+def _labels(path: Path, rows: Sequence[_Row]) -> dict[str | int, dict[int, str]]:
+    """Returns id -> line -> label. Raises VerifyError for lines that `rows` do not have.
+
+    Labels of other ids are left out with a warning: one file may label more than a part of it asks.
+    """
+    lines: dict[str | int, int] = {}
+    for row in rows:
+        if row.id in lines:
+            raise VerifyError(f"--labels: expected ids that differ; --jsonl has {row.id!r} twice")
+        lines[row.id] = row.monologue.count("\n") + 1
     labels: dict[str | int, dict[int, str]] = {}
+    others: set[str | int] = set()
     for where, row in read_rows(path, raises=VerifyError):
         name = check_id(row, where, raises=VerifyError)
         line = row.get("line")
@@ -285,7 +323,20 @@ def _labels(path: Path) -> dict[str | int, dict[int, str]]:
             raise VerifyError(f"{where}: field 'line': expected a number from 0")
         if row.get("label") not in LABELS:
             raise VerifyError(f"{where}: field 'label': expected one of {', '.join(LABELS)}")
-        labels.setdefault(name, {})[line] = row["label"]
+        if name not in lines:
+            others.add(name)
+            continue
+        if line >= lines[name]:
+            raise VerifyError(
+                f"{where}: field 'line': expected 0 to {lines[name] - 1}, the lines of the "
+                f"monologue {name!r}; got {line}"
+            )
+        if labels.setdefault(name, {}).setdefault(line, row["label"]) != row["label"]:
+            raise VerifyError(f"{where}: line {line} of {name!r} has another label already")
+    if labels and others:
+        logger.warning(
+            "%d labelled ids are not in --jsonl, such as %s", len(others), min(map(str, others))
+        )
     return labels
 
 
@@ -293,47 +344,40 @@ def _rows(path: Path) -> list[_Row]:
     rows = []
     for where, row in read_rows(path, raises=VerifyError):
         name = check_id(row, where, raises=VerifyError)
-        for field in ("program", "monologue"):
-            if not isinstance(row.get(field), str):
-                raise VerifyError(f"{where}: field {field!r}: expected text")
-        call = row.get("call") or witness_call(row["monologue"]) or ""
+        program, monologue = (
+            check_text(row, field, where, raises=VerifyError) for field in ("program", "monologue")
+        )
+        call = row.get("call") or witness_call(monologue) or ""
         if not isinstance(call, str):
             raise VerifyError(f"{where}: field 'call': expected text")
         direction = "backward" if row.get("direction") == "backward" else "forward"
         right = row.get("right") if isinstance(row.get("right"), bool) else None
-        rows.append(_Row(name, row["program"], call, row["monologue"], direction, right))
+        rows.append(_Row(name, program, call, monologue, direction, right))
+    if not rows:
+        raise VerifyError(f"{path}: expected at least one row; the file is empty")
     return rows
 
 
 # ---- runs
 
 _BATCH = 500  # rows whose traces are held at once
-_STOPPED = "the run was stopped"
+_NO_CALL = "field 'call' is missing, and the monologue ends in no assertion f(...) == ..."
 _ENDS: dict[str, Any] = {"max_lines": 2_000, "max_bytes": 4 << 20, "ends_run": True}
 
 
 def _judged(
     rows: Sequence[_Row], options: argparse.Namespace
 ) -> Iterator[tuple[_Row, list[Claim] | str]]:
-    """Yields each row with its claims, or with the reason why it cannot be run."""
+    """Yields each row with its claims, or with the reason why it cannot be judged."""
     for start in range(0, len(rows), _BATCH):
         batch = rows[start : start + _BATCH]
-        traces = _retried(batch, list(_traces(batch, options)), options)
+        asked = [row for row in batch if row.call]
+        found = dict(zip(map(id, asked), _traces(asked, options), strict=True)) if asked else {}
+        traces = [found.get(id(row), _NO_CALL) for row in batch]
         outcomes = _example_outcomes(batch, traces, options)
         for row, trace, known in zip(batch, traces, outcomes, strict=True):
             is_run = not isinstance(trace, str)
             yield row, verify_trace(trace, row.monologue, known) if is_run else trace
-
-
-def _retried(
-    rows: Sequence[_Row], traces: list[Trace | str], options: argparse.Namespace
-) -> list[Trace | str]:
-    """Runs what a limit stopped once more, for the trace of its first steps."""
-    stopped = [i for i, trace in enumerate(traces) if isinstance(trace, str) and _STOPPED in trace]
-    again = _traces([rows[i] for i in stopped], options, ends_run=True) if stopped else ()
-    for i, trace in zip(stopped, again, strict=True):
-        traces[i] = traces[i] if isinstance(trace, str) else trace
-    return traces
 
 
 def _example_outcomes(
@@ -363,6 +407,8 @@ def _traces(
     ends_run: end a long run, with the trace of its first steps.
     """
     if options.trusted:
+        from data_pipeline.execution.outcomes import describe_unreached_call
+
         for row in rows:
             try:
                 with limit_run():
@@ -374,7 +420,7 @@ def _traces(
             except RunStopped as stopped:
                 yield str(stopped)
             else:
-                yield trace
+                yield describe_unreached_call(trace) or trace
         return
     from data_pipeline.execution.outcomes import Limit, describe_missing_trace
     from data_pipeline.execution.service import Sandbox, SandboxUnavailable, TraceLimits, call_job

@@ -17,6 +17,7 @@ from typing import Any
 from data_pipeline.errors import UserError
 from data_pipeline.files import local_copy, parse_json, read_decompressed, read_numbered_lines
 
+_LONGEST_LINE = 4 << 30  # hidden tests of a contest's problem take up to hundreds of MB
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".json")
 
 
@@ -83,7 +84,9 @@ def _rows(path: Path, lenient: bool) -> Iterator[tuple[str, Any]]:
         if path.suffix == ".json":
             yield from _rows_of_list(path, lenient)
             return
-        for number, line in read_numbered_lines(path, raises=BenchmarkFileError):
+        for number, line in read_numbered_lines(
+            path, raises=BenchmarkFileError, longest=_LONGEST_LINE
+        ):
             yield f"{path}:{number}", parse_json(line, f"{path}:{number}", raises=_NotJson)
     except _NotJson:
         if not lenient:

@@ -137,6 +137,13 @@ def describe_missing_trace(result: Result) -> str | None:
     return None if result.trace is not None else "the run left no trace"
 
 
+def describe_unreached_call(trace: Trace) -> str | None:
+    """Returns in one line which exception ended a program before the traced call; None if none."""
+    if trace.raised is None or trace.raised.line is None or trace.events:
+        return None
+    return describe_early_end(trace.raised)
+
+
 def describe_early_end(raised: Raised) -> str:
     """Returns in one line which exception ended a program outside the traced call.
 

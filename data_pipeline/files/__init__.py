@@ -25,6 +25,7 @@ from data_pipeline.files.json_lines import (
     RowError,
     append_row,
     check_id,
+    check_text,
     encode_row,
     mend_last_line,
     parse_json,
@@ -40,6 +41,8 @@ from data_pipeline.files.locks import HeldLock, hold_lock, lock_file, unlock_fil
 from data_pipeline.files.ownership import (
     check_continuable,
     check_folder_ours,
+    check_has_folder,
+    check_output,
     check_replaceable,
     has_fields,
     is_page,
@@ -53,6 +56,7 @@ from data_pipeline.files.path_flags import (
     path_texts,
 )
 from data_pipeline.files.paths import AnyPath, as_path, is_remote
+from data_pipeline.files.text_files import read_program, read_text, refuse_named_pipe
 from data_pipeline.files.unfinished import is_unfinished, mark_finished, mark_unfinished
 from data_pipeline.files.versions import file_versions
 
@@ -70,11 +74,14 @@ __all__ = [
     "cache_folder",
     "check_continuable",
     "check_folder_ours",
+    "check_has_folder",
     "check_id",
+    "check_output",
     "check_outside",
     "check_path",
     "check_replaceable",
     "check_separate",
+    "check_text",
     "encode_row",
     "file_versions",
     "has_fields",
@@ -102,7 +109,10 @@ __all__ = [
     "place_of_copy",
     "read_decompressed",
     "read_numbered_lines",
+    "read_program",
     "read_rows",
+    "read_text",
+    "refuse_named_pipe",
     "remove_partials",
     "replace_folder",
     "unlock_file",

@@ -6,6 +6,7 @@ Compresses and decompresses files named .gz, .bz2 or .xz.
 import bz2
 import contextlib
 import gzip
+import itertools
 import json
 import lzma
 import os
@@ -18,11 +19,16 @@ from data_pipeline.errors import UserError
 from data_pipeline.files.atomic import open_atomically
 from data_pipeline.files.file_error import FileError
 from data_pipeline.files.paths import AnyPath, as_path
+from data_pipeline.files.text_files import NamedPipeError, refuse_named_pipe
 
 _OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
 _CHUNK = 1 << 16
+_BEGIN = 1 << 20  # bytes of a long line that are looked at before the rest is read
+_NO_TEXT = "expected text; it holds bytes of zero"
+LONGEST_LINE = 64 << 20
+"""Maximum bytes of a row. A program, its call and a text about it take a few."""
 
 
 class RowError(UserError):
@@ -55,28 +61,55 @@ def read_rows(
         yield where, row
 
 
+class _NoLineError(UserError):
+    """What is read is no line of text."""
+
+
 def read_numbered_lines(
     path: str | os.PathLike,
     *,
     raises: type[Exception] = RowError,
     on_read: Callable[[int], None] | None = None,
+    longest: int = LONGEST_LINE,
 ) -> Iterator[tuple[int, bytes]]:
     """Yields (line number, line) for every line that is not blank. Raises `raises`.
 
     on_read: called at each line with the number of bytes read from the file on disk.
+    longest: bytes of a line; a device, or a file that is no text, may hold a line without end.
     """
     with _open_decompressed(as_path(path), raises) as (file, lines):
-        for number, line in enumerate(lines, start=1):
+        for number in itertools.count(1):
+            try:
+                line = _read_line(lines, longest)
+            except _NoLineError as error:
+                raise raises(f"{os.fspath(path)}:{number}: {error}") from None
+            if not line:
+                return
             if on_read is not None:
                 on_read(file.tell())
             if line.strip():
                 yield number, line
 
 
+def _read_line(lines: BinaryIO, longest: int) -> bytes:
+    line = lines.readline(_BEGIN)
+    if len(line) < _BEGIN or line.endswith(b"\n"):
+        return line
+    if b"\0" in line:
+        raise _NoLineError(_NO_TEXT)
+    line += lines.readline(longest - _BEGIN)
+    if len(line) >= longest and not line.endswith(b"\n"):
+        raise _NoLineError(f"expected lines of at most {longest >> 20} MiB; this one is longer")
+    return line
+
+
 def read_decompressed(path: str | os.PathLike, *, raises: type[Exception] = RowError) -> bytes:
     """Returns a file's content, decompressed according to its suffix. Raises `raises`."""
     with _open_decompressed(as_path(path), raises) as (_, content):
-        return content.read()
+        begin = content.read(_BEGIN)
+        if b"\0" in begin:
+            raise raises(f"{os.fspath(path)}: {_NO_TEXT}")
+        return begin + content.read()
 
 
 @contextlib.contextmanager
@@ -85,9 +118,12 @@ def _open_decompressed(
 ) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     """Yields the open file on disk and its decompressed content. Raises `raises`."""
     try:
+        refuse_named_pipe(path)
         with path.open("rb") as file:
             opener = _OPENERS.get(path.suffix)
             yield file, opener(file) if opener else file
+    except NamedPipeError as error:
+        raise raises(f"{path}: {error}") from None
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         reason = getattr(error, "strerror", None) or f"cannot be unpacked ({error})"
         raise raises(f"{path}: cannot read the file: {reason}") from None
@@ -106,7 +142,7 @@ def parse_json(
     object_of_pairs: the object_pairs_hook of json.loads; may raise `raises` without `where`.
     """
     try:
-        return json.loads(line.decode(), object_pairs_hook=object_of_pairs)
+        return json.loads(line.decode().rstrip(), object_pairs_hook=object_of_pairs)
     except raises as error:
         reason = str(error)
     except UnicodeDecodeError as error:
@@ -137,8 +173,21 @@ def check_id(
     found = row.get("id")
     if isinstance(found, str | int) and not isinstance(found, bool):
         return found
-    kind = "expected text or a whole number" if "id" in row else "missing"
-    raise raises(f"{where}: field 'id': {kind}")
+    if "id" not in row:
+        raise raises(f"{where}: field 'id' is missing")
+    raise raises(f"{where}: field 'id': expected text or a whole number")
+
+
+def check_text(
+    row: Mapping[str, Any], field: str, where: str, *, raises: type[Exception] = RowError
+) -> str:
+    """Returns a field of a row that holds text. Raises `raises`."""
+    found = row.get(field)
+    if isinstance(found, str):
+        return found
+    if field not in row:
+        raise raises(f"{where}: field {field!r} is missing")
+    raise raises(f"{where}: field {field!r}: expected text")
 
 
 def encode_row(row: Mapping[str, Any], *, ensure_ascii: bool = True) -> bytes:

@@ -52,6 +52,28 @@ def check_replaceable(
         raise UserError(f"{flag}={os.fspath(path)}: {_FOREIGN}")
 
 
+def check_output(
+    flag: str, path: str | os.PathLike | None, is_ours: Callable[[bytes], bool]
+) -> None:
+    """Raises UserError unless the file `path` may be written: as `check_replaceable`, and its
+    folder must exist.
+
+    For commands that write a single file, whose folder is more likely mistyped than meant to be
+    made. An object store has no folders.
+    """
+    if path is None:
+        return
+    check_replaceable(flag, path, is_ours)
+    check_has_folder(flag, path)
+
+
+def check_has_folder(flag: str, path: str | os.PathLike) -> None:
+    """Raises UserError if a local file is to be written into a folder that does not exist."""
+    path = as_path(path)
+    if not is_remote(path) and not path.parent.is_dir():
+        raise UserError(f"{flag}={os.fspath(path)}: there is no folder {path.parent}")
+
+
 def check_continuable(flag: str, path: str | os.PathLike) -> None:
     """Raises UserError if `path` is a device or pipe, whose rows no later run could read."""
     path = as_path(path)

@@ -1,7 +1,6 @@
 """Runs `python -m data_pipeline.questions`; the command is data_pipeline.commands.questions."""
 
-import sys
-
 from data_pipeline.commands.questions import main
+from data_pipeline.terminal.command_line import end_process
 
-sys.exit(main())
+end_process(main())

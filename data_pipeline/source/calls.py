@@ -225,7 +225,13 @@ def compile_program(source: str, filename: str = "<program>") -> ast.Module:
             "syntax", f"the program has a syntax error{where}: {error.msg}", line
         ) from error
     except (ValueError, MemoryError, RecursionError) as error:  # null bytes, absurd nesting
-        raise CallError("syntax", f"the program cannot be parsed: {error}") from error
+        raise CallError("syntax", f"the program cannot be parsed: {cause_of(error)}") from error
+
+
+def cause_of(error: Exception) -> str:
+    """Returns why Python cannot read a text; the parser's own error for deep nesting is empty."""
+    deep = isinstance(error, MemoryError | RecursionError)
+    return "its code is nested too deeply" if deep else str(error)
 
 
 def resolve(call: Call, namespace: Mapping[str, Any]) -> Callable[..., Any]:

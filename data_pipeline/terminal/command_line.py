@@ -20,8 +20,7 @@ import threading
 import types
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from data_pipeline.errors import UserError
 from data_pipeline.terminal.full_disk import describe_full_disk
@@ -29,12 +28,15 @@ from data_pipeline.terminal.full_disk import describe_full_disk
 USER_MISTAKE = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 READER_GONE = 141  # 128 + SIGPIPE
+TERMINATED = 143  # 128 + SIGTERM
 GOES_ON = "stopped; the same command goes on from here"
 _SOON = 0.02  # seconds
 _LOADING = {
     importlib.machinery.ExtensionFileLoader.create_module.__code__,
     importlib.machinery.ExtensionFileLoader.exec_module.__code__,
 }
+# The package's own handler, while a command is imported. Rooms import nothing from the package.
+_ended_imports = sys.modules["data_pipeline"].end_at_signal
 COMPLETION_VARIABLE = "_ARGCOMPLETE"  # set by the shell while it completes a line
 
 # Spelling in our own help -> the spelling by which the user called, longest first.
@@ -43,6 +45,10 @@ help_spellings: ContextVar[Mapping[str, str]] = ContextVar("help_spellings")
 
 class CommandLineError(UserError):
     """Arguments are unknown, missing, malformed or contradict each other."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, handled as Ctrl-C."""
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -78,12 +84,12 @@ def run_command(
     """Calls `command` with the arguments and returns the exit code of the process.
 
     help_text: printed for --help, for commands without a CommandParser.
-    stopped: printed on stderr after Ctrl-C.
+    stopped: printed on stderr after Ctrl-C and SIGTERM.
 
     Returns:
         The command's result (0 for None); 2 after a UserError, an OSError about a file or any error
-        that a full disk caused, reported on stderr as one line "error: …"; 130 after Ctrl-C; 141,
-        silently, if the reader of its output is gone (`| head`).
+        that a full disk caused, reported on stderr as one line "error: …"; 130 after Ctrl-C, 143
+        after SIGTERM; 141, silently, if the reader of its output is gone (`| head`).
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if help_text is not None and {"-h", "--help"} & set(arguments):
@@ -97,9 +103,9 @@ def run_command(
     except BrokenPipeError:
         _discard_output()
         return READER_GONE
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print(f"\n{stopped}", file=sys.stderr)
-        return INTERRUPTED
+        return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
     except Exception as error:
         message = describe_full_disk(error) or _describe_file_error(error)
         if message is None:
@@ -109,11 +115,11 @@ def run_command(
 
 
 def end_process(status: int) -> NoReturn:
-    """Ends this process; after Ctrl-C without clearing up the interpreter.
+    """Ends this process; after Ctrl-C and SIGTERM without clearing up the interpreter.
 
     JAX, when it is stopped while it compiles, crashes then (SIGSEGV, jax 0.10).
     """
-    if status == INTERRUPTED:
+    if status in (INTERRUPTED, TERMINATED):
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
@@ -124,56 +130,69 @@ def end_process(status: int) -> NoReturn:
 
 @contextlib.contextmanager
 def _kept_interrupts() -> Iterator[None]:
-    """Keeps a Ctrl-C that Python or C code only prints: sends it again, or ends the block with it.
+    """Raises KeyboardInterrupt in the block at Ctrl-C and SIGTERM, and loses none.
 
     Python prints one that came while a callback ran, such as JAX's at each garbage collection. C
-    code prints one and raises another error instead, such as numpy's when it is imported. While an
-    extension is initialized, which may crash then, one is put off.
+    code prints one and raises another error instead, such as numpy's when it is imported. Both are
+    sent again, or end the block. While an extension is initialized, which may crash then, one is
+    put off. A process that this one forks gets none: it ends as it would without this.
     """
     report, show = sys.unraisablehook, sys.excepthook
-    sent: list[threading.Timer] = []
+    sent: list[tuple[type[BaseException], threading.Timer]] = []
+    process = os.getpid()
 
-    def send_again() -> None:
-        again = threading.Timer(_SOON, os.kill, (os.getpid(), signal.SIGINT))
+    def send_again(kind: type[BaseException]) -> None:
+        number = signal.SIGTERM if issubclass(kind, Terminated) else signal.SIGINT
+        again = threading.Timer(_SOON, os.kill, (os.getpid(), number))
         again.daemon = True
         again.start()
-        sent.append(again)
+        sent.append((kind, again))
 
     def on_unraisable(unraisable) -> None:
         if issubclass(unraisable.exc_type, KeyboardInterrupt):
-            send_again()
+            send_again(unraisable.exc_type)
         else:
             report(unraisable)
 
     def on_printed(kind, error, trace) -> None:
         if issubclass(kind, KeyboardInterrupt):
-            send_again()
+            send_again(kind)
         else:
             show(kind, error, trace)
 
-    def on_interrupt(number, frame) -> None:
-        if _initializes_extension(frame):
-            send_again()
+    def on_signal(number, frame) -> None:
+        kind = Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        if os.getpid() != process and number == signal.SIGTERM:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        elif _initializes_extension(frame):
+            send_again(kind)
         else:
-            signal.default_int_handler(number, frame)
+            raise kind
 
-    is_main = threading.current_thread() is threading.main_thread()
-    is_usual = is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    usual: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    for number, handler in list(usual.items()):
+        if signal.getsignal(number) not in (handler, _ended_imports):
+            del usual[number]
     sys.unraisablehook, sys.excepthook = on_unraisable, on_printed
-    if is_usual:
-        signal.signal(signal.SIGINT, on_interrupt)
+    for number in usual:
+        signal.signal(number, on_signal)
     try:
         yield
     except Exception:
-        if not any(again.is_alive() for again in sent):
+        waiting = [kind for kind, again in sent if again.is_alive()]
+        if not waiting:
             raise
-        for again in sent:
+        for _, again in sent:
             again.cancel()
-        raise KeyboardInterrupt from None
+        raise waiting[0] from None
     finally:
         sys.unraisablehook, sys.excepthook = report, show
-        if is_usual and signal.getsignal(signal.SIGINT) is on_interrupt:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in usual.items():
+            if signal.getsignal(number) is on_signal:
+                signal.signal(number, handler)
 
 
 def _initializes_extension(frame: types.FrameType | None) -> bool:
@@ -207,16 +226,6 @@ def refuse_flags(arguments: Sequence[str], flags: Collection[str], expected: str
         flag = argument.partition("=")[0]
         if flag in flags:
             raise CommandLineError(f"{flag}: expected {expected}")
-
-
-def read_text(path: Path, flag: str | None = None) -> str:
-    """Reads the UTF-8 text of a file that `flag` names. Raises CommandLineError if it cannot."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        place = path if flag is None else f"{flag}={path}"
-        raise CommandLineError(f"{place}: {reason}") from None
 
 
 def respell(text: str) -> str:

@@ -66,6 +66,7 @@ def draw_chunks(draw: Callable[[int], Sequence[_T]], workers: int) -> Iterator[S
         return
     # Not fork: a caller may hold JAX's threads.
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     with concurrent.futures.ProcessPoolExecutor(workers, context, _end_with_parent) as pool:
         numbers = itertools.count()
         try:
@@ -76,7 +77,9 @@ def draw_chunks(draw: Callable[[int], Sequence[_T]], workers: int) -> Iterator[S
                 chunk = pending.pop(0).result()
                 pending.append(pool.submit(draw, next(numbers)))
                 yield chunk
-        finally:
+        finally:  # whoever draws has enough, or was stopped: a chunk takes seconds
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.kill()
             pool.shutdown(cancel_futures=True)
 
 

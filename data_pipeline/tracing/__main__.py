@@ -1,8 +1,7 @@
 """Runs `python -m data_pipeline.tracing`; the command is data_pipeline.commands.trace."""
 
-import sys
-
 from data_pipeline.commands.trace import main
+from data_pipeline.terminal.command_line import end_process
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

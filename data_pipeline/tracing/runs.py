@@ -59,7 +59,7 @@ def trace_call(
         with contextlib.redirect_stdout(io.StringIO()):
             try:
                 exec(prepared.code, vars(module))
-            except RunStopped:
+            except (RunStopped, KeyboardInterrupt):
                 raise
             except BaseException as error:
                 raised = describe_raised(error, prepared, max_characters)
@@ -77,11 +77,11 @@ def trace_call(
                         ends_run=ends_run,
                     )
                     result = render(value, max_characters)
-                except CallError:
+                except (CallError, RunStopped, KeyboardInterrupt):
                     raise
                 except Ended:
                     pass
-                except (Exception, SystemExit) as error:
+                except BaseException as error:  # also what `sys.exit` raises
                     raised = describe_raised(error, prepared, max_characters)
     finally:
         if shadowed is None:

@@ -1,7 +1,6 @@
 """Runs `python -m data_pipeline.verify`; the command is data_pipeline.commands.verify."""
 
-import sys
-
 from data_pipeline.commands.verify import main
+from data_pipeline.terminal.command_line import end_process
 
-sys.exit(main())
+end_process(main())

@@ -113,7 +113,8 @@ def mark_claims(monologue: str, claims: Sequence[Claim]) -> str:
     wrong: dict[int, list[str]] = {}
     for claim in claims:
         if claim.verdict == CONTRADICTED:
-            wrong.setdefault(claim.line, []).append(f"{claim.text}: {claim.truth}")
+            told = claim.text if claim.truth is None else f"{claim.text}: {claim.truth}"
+            wrong.setdefault(claim.line, []).append(told)
     lines = []
     for number, line in enumerate(monologue.split("\n"), 1):
         mark = LINE_MARKS[verdicts.get(number, UNCHECKED)] if line.strip() else " "

@@ -114,14 +114,14 @@ class EndVerdicts:
             of_test = here.event.branch is not None and worded.value in ("True", "False")
             is_told = of_test or not _OF_FUNCTION.search(worded.text)
             if not is_told and not self._is_of_call(worded.value, here):
-                return NOT_CHECKABLE, run.trace.result  # "[L6] it returns 4" of `y = f(x) + 1`
+                return NOT_CHECKABLE, outcome(run.trace)  # "[L6] it returns 4" of `y = f(x) + 1`
             return CONFIRMED, worded.value
         compound = isinstance(statement, ast.FunctionDef | ast.If | ast.For | ast.While)
         if sure and compound and here.event.frame == 0 and run.trace.result is not None:
-            return NOT_CHECKABLE, run.trace.result
+            return NOT_CHECKABLE, outcome(run.trace)
         if not self.values.pools.everything.has(worded.value):
-            return CONTRADICTED, run.trace.result
-        return NOT_CHECKABLE, run.trace.result
+            return CONTRADICTED, outcome(run.trace)
+        return NOT_CHECKABLE, outcome(run.trace)
 
     def _is_of_call(self, value: str, here: Occurrence) -> bool:
         """Returns whether a call on a line, or an item of its result, may be a value.

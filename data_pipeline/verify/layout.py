@@ -58,6 +58,17 @@ before after times time this that which what we one are was has have its their
 _WORDS = frozenset(_COMMON.split())
 
 
+LONGEST_LINE = 4_000  # characters; lines of real monologues have up to some five hundred
+
+
+def is_too_long(line: str) -> bool:
+    """Returns whether a line of prose is left unread: many patterns take the square of its length.
+
+    An assertion is parsed, at any length.
+    """
+    return len(line) > LONGEST_LINE and not ("[ANSWER]" in line or line.lstrip()[:7] == "assert ")
+
+
 @dataclasses.dataclass
 class Sentence:
     """Holds one sentence and its context.

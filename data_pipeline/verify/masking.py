@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from data_pipeline.source.literals import LiteralError, literal_end, parse_literal
 
 MAX_LINE = 20_000
+_MOST_CODE = 2000  # characters of bare code in prose
 ATOM_NUMBER = re.compile(r"⟦(\d+)⟧")  # in a masked text: the place of an atom
 _LABEL = re.compile(r"[\[(]?\bL\d+\b[\])]?")
 _NONE_OF = re.compile(r"None of (?:the|these|those|them)\b")
@@ -128,7 +129,9 @@ def _code_end(line: str, at: int, names: frozenset[str], budget: list[int]) -> i
     if end is None:
         return None
     best = end if known else None
-    while operator := _OPERATOR.match(line, end):
+    while (
+        end - at < _MOST_CODE and budget[0] > 0 and (operator := _OPERATOR.match(line, end))
+    ):  # past either, nothing more parses
         if operator[1] in "-*" and operator[0] != operator[0].strip() and not known:
             break
         following, _ = _operand_end(line, operator.end(), names, budget)
@@ -209,4 +212,4 @@ def _syntax_fits(text: str) -> bool:
 
 def _parses(text: str, budget: list[int]) -> bool:
     budget[0] -= len(text)
-    return budget[0] > 0 and len(text) < 2000 and _syntax_fits(text)
+    return budget[0] > 0 and len(text) < _MOST_CODE and _syntax_fits(text)

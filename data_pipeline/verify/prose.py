@@ -24,7 +24,13 @@ from data_pipeline.verify.elsewhere import Elsewhere
 from data_pipeline.verify.instances import Instances
 from data_pipeline.verify.judging import ClaimJudge
 from data_pipeline.verify.labels import count_claim, entry_claim, label_claim
-from data_pipeline.verify.layout import GENERAL, Sentence, read_layout
+from data_pipeline.verify.layout import (
+    GENERAL,
+    LONGEST_LINE,
+    Sentence,
+    is_too_long,
+    read_layout,
+)
 from data_pipeline.verify.misnomers import deny
 from data_pipeline.verify.moments import Moments
 from data_pipeline.verify.phrases import code_of
@@ -88,13 +94,16 @@ def free_claims(
     run_call: returns the outcome of another call that a backward monologue tells, None if unknown.
     """
     backward = "### Reverse Deduction" in monologue
-    layout = read_layout(run, monologue[:MAX_CHARACTERS])
+    lines = monologue[:MAX_CHARACTERS].split("\n")
+    unread = {n: line for n, line in enumerate(lines, 1) if is_too_long(line)}
+    lines = ["" if n in unread else line for n, line in enumerate(lines, 1)]
+    layout = read_layout(run, "\n".join(lines))
     judge = ClaimJudge(run)
     placement = place_sentences(run, judge, layout.sentences)
-    lines = monologue[:MAX_CHARACTERS].split("\n")
     goal = goal_of(layout.answers, lines) if backward else None
     judged = _MonologueJudge(run, judge, layout.sentences, placement, lines, goal, run_call)
     claims = judged.claims()
+    claims += [unread_claim(n, line.strip()) for n, line in unread.items() if line.strip()]
     witness = witness_call(monologue[:MAX_CHARACTERS]) if backward else None
     if witness is not None and not same_call(witness, run.trace.call):
         # About the run of another input, which this trace cannot check.
@@ -109,9 +118,10 @@ def told_calls(run: Replay, monologue: str) -> list[str]:
     """Returns the other calls that lines tell, each once: of rules, and of a backward monologue."""
     calls: dict[str, None] = {}
     lines = monologue[:MAX_CHARACTERS].split("\n")
+    asserted = [line.strip() for line in lines if line.strip().startswith("assert ")]
+    lines = [line if len(line) <= LONGEST_LINE else "" for line in lines]
     if "### Reverse Deduction" not in monologue:
         return rule_calls(run, lines)
-    asserted = [line.strip() for line in lines if line.strip().startswith("assert ")]
     goal = goal_of([(0, line.removeprefix("assert ")) for line in asserted], lines)
     section = ""
     proposals = Proposals(run, goal, calls.setdefault) if goal is not None else None
@@ -181,7 +191,7 @@ class _MonologueJudge:
         for number, group in itertools.groupby(numbered, key=lambda item: item[1].number):
             if len(self.result) > _MOST_CLAIMS:
                 break
-            sentences = list(group)
+            sentences, first = list(group), len(self.result)
             section = sentences[0][1].section
             backward = None
             if self.goal is not None:
@@ -202,10 +212,10 @@ class _MonologueJudge:
             if self.goal is not None and other_goal(self.lines[number - 1], self.goal):
                 self.result.append(unread_claim(number, self.lines[number - 1].strip()))
             if self.goal is not None and not sentences[0][1].is_general:
-                own = [claim for claim in self.result if claim.line == number]
+                own = self.result[first:]
                 self.result += self.doubts.of_types(number, self.lines[number - 1], own)
             else:
-                own = [claim for claim in self.result if claim.line == number]
+                own = self.result[first:]
                 self.result += self.doubts.close(number, self.lines[number - 1], own)
         self._check_turn_lists()
         return self.result

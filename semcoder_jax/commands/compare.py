@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from data_pipeline.files import check_replaceable, path_text, write_json
+from data_pipeline.files import check_output, path_text, write_json
 from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
 
 _COMPARISON = b'{\n "a": '  # as write_json begins it
@@ -39,7 +39,7 @@ def compare_files(arguments: Sequence[str]) -> None:
     from semcoder_jax.evaluation.report import comparison_table
     from semcoder_jax.evaluation.results import read_runs
 
-    check_replaceable("--json", output, lambda begin: begin.startswith(_COMPARISON))
+    check_output("--json", output, lambda begin: begin.startswith(_COMPARISON))
     found = compare_runs(read_runs(paths[0]), read_runs(paths[1]))
     print(f"A  {paths[0]}\nB  {paths[1]}\n\n{comparison_table(found)}")
     if output is not None:

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_pipeline.execution.service import Sandbox
-from data_pipeline.files import AnyPath, as_path, check_replaceable, is_remote, named_path
+from data_pipeline.files import AnyPath, as_path, check_output, is_remote, named_path
 from data_pipeline.terminal.command_line import CommandLineError, CommandParser, run_command
 from semcoder_jax.commands import compare, completion
 from semcoder_jax.commands.config_flags import parse_arguments
@@ -86,7 +86,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
     from semcoder_jax.evaluation.results import is_result, write_runs
     from semcoder_jax.evaluation.run import Subject, evaluate_configs
 
-    check_replaceable("--json", values["json"], is_result)
+    check_output("--json", values["json"], is_result)
     workdir = None if values["workdir"] is None else as_path(values["workdir"])
     subject = Subject(
         values["checkpoint"],

@@ -35,7 +35,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_pipeline.files import is_remote
+from data_pipeline.files import check_has_folder, is_remote
 from data_pipeline.terminal.command_line import CommandLineError, parse_count, run_command
 from semcoder_jax.commands import completion, config_flags
 from semcoder_jax.config import RunConfig, parse_run
@@ -244,6 +244,7 @@ def _written(argv: Sequence[str], config, path: str | None, searches: bool, num_
     from semcoder_jax.planner.written_config import check_target
 
     check_target(Path(path))
+    check_has_folder("--write", path)
     words = [word.lstrip("-").partition("=") for word in argv if word.startswith("-")]
     base = next(value for name, _, value in words if name == "config")
     overrides = {}

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_pipeline.files import check_replaceable, is_page, path_text, write_text
+from data_pipeline.files import check_output, is_page, path_text, write_text
 from data_pipeline.pages.rendering import render_page
 from data_pipeline.terminal.command_line import CommandParser, run_command
 from data_pipeline.terminal.tables import format_percent
@@ -142,7 +142,7 @@ def _run(arguments: Sequence[str]) -> None:
     parser.add_argument("--output", required=True, type=path_text, help="HTML file")
     parser.add_argument("--title", default="Evaluation")
     args = parser.parse_args(arguments)
-    check_replaceable("--output", args.output, is_page)
+    check_output("--output", args.output, is_page)
     runs = [run for path in args.results for run in read_runs(path)]
     write_text(args.output, page(runs, title=args.title) + "\n", errors="backslashreplace")
 

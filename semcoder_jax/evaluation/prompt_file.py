@@ -15,10 +15,9 @@ from data_pipeline.files import (
     as_path,
     check_continuable,
     check_id,
-    check_replaceable,
+    check_output,
     check_separate,
     has_fields,
-    is_remote,
     parse_row,
     read_numbered_lines,
     write_rows,
@@ -103,11 +102,8 @@ def sample_file(
     output = as_path(output)
     check_separate({"--prompts": prompts_path, "--output": output})
     check_continuable("--output", output)
-    check_replaceable("--output", output, has_fields("id", "text", "finish_reason"))
+    check_output("--output", output, has_fields("id", "text", "finish_reason"))
     prompts = read_prompts(prompts_path)
-    if output.is_dir() or not (is_remote(output) or output.parent.is_dir()):
-        kind = "is a directory" if output.is_dir() else f"there is no directory {output.parent}"
-        raise PromptFileError(f"--output={output}: {kind}")
     model = load_model(checkpoint)
     if model.tokenizer is None:
         raise CheckpointError(f"{checkpoint}: has no tokenizer, expected tokenizer.json")

@@ -1,5 +1,7 @@
 """Tests the frame of all commands: one line and an exit code for each way that a command ends."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +125,83 @@ def test_a_ctrl_c_that_c_code_prints_still_stops(then):
         "end_process(run_command(work, []))\n"
     )
     assert ended(script) == (130, "", "\nstopped\n")
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize("when", ["in the command", "in a callback", "in C code"])
+def test_a_signal_ends_a_command_in_one_line(name, status, when):
+    """Ends of objects and C code swallow what a handler raises; a file being written goes."""
+    script = (
+        "import os, signal, sys, tempfile, time\n"
+        "from data_pipeline.files import open_atomically\n"
+        "from data_pipeline.terminal.command_line import end_process, run_command\n"
+        "class Ends:\n"
+        "    def __del__(self):\n"
+        f"        os.kill(os.getpid(), signal.{name})\n"
+        "        for _ in range(1000):\n"
+        "            pass\n"
+        "def work(arguments):\n"
+        f"    if {when!r} == 'in a callback':\n"
+        "        Ends()\n"
+        f"    elif {when!r} == 'in the command':\n"
+        f"        os.kill(os.getpid(), signal.{name})\n"
+        "    else:\n"
+        f"        sorted([3, 1], key=lambda _: os.kill(os.getpid(), signal.{name}))\n"
+        "    time.sleep(60)\n"
+        "with tempfile.TemporaryDirectory() as folder:\n"
+        "    def write(arguments):\n"
+        "        with open_atomically(folder + '/out'):\n"
+        "            work(arguments)\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "    status = run_command(write, [])\n"
+        "    print(os.listdir(folder))\n"
+        "end_process(status)\n"
+    )
+    assert ended(script) == (status, "[]\n", "\nstopped\n")
+
+
+def test_a_forked_process_ends_at_sigterm_without_a_word():
+    script = (
+        "import os, signal, sys, time\n"
+        "from data_pipeline.terminal.command_line import end_process, run_command\n"
+        "def work(arguments):\n"
+        "    ready, tell = os.pipe()\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        os.write(tell, b'.')\n"
+        "        time.sleep(60)\n"
+        "    os.read(ready, 1)\n"
+        "    os.kill(child, signal.SIGTERM)\n"
+        "    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+        "end_process(run_command(work, []))\n"
+    )
+    assert ended(script) == (0, f"{-signal.SIGTERM}\n", "")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_a_command_is_imported_is_one_line(tmp_path, number, status):
+    """The package's own import is stopped at its first foreign one."""
+    (tmp_path / "tqdm.py").write_text("import time\nprint('imports', flush=True)\ntime.sleep(60)\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "data_pipeline.questions"],
+        cwd=REPOSITORY, env=os.environ | {"PYTHONPATH": str(tmp_path)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    assert process.stdout.readline() == "imports\n"
+    process.send_signal(number)
+    assert process.communicate(timeout=30)[1] == "\nstopped\n"
+    assert process.returncode == status
+
+
+def test_importing_the_package_sets_no_handlers():
+    script = (
+        "import signal\n"
+        "before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)\n"
+        "import data_pipeline\n"
+        "print(before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)))\n"
+    )
+    assert ended(script) == (0, "True\n", "")
 
 
 def test_a_ctrl_c_waits_until_an_extension_is_initialized():

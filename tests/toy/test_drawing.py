@@ -1,5 +1,6 @@
 """Tests that drawing from a small family of functions ends with a line."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -100,6 +101,16 @@ def test_workers_end_with_a_process_that_is_killed(tmp_path, number):
     process.send_signal(number)
     process.communicate(timeout=30)
     assert process.returncode == -number
+
+
+def test_a_drawing_that_is_stopped_waits_for_no_chunk():
+    """A chunk takes seconds, which a Ctrl-C would wait."""
+    chunks = drawing.draw_chunks(abs, 2)
+    before = set(multiprocessing.active_children())
+    next(chunks)
+    workers = set(multiprocessing.active_children()) - before
+    chunks.close()
+    assert [worker.exitcode for worker in workers] == [-signal.SIGKILL] * 2
 
 
 def test_workers_do_not_import_the_command(tmp_path):

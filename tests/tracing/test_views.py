@@ -201,6 +201,10 @@ def test_command_views_and_errors(file, tmp_path):
         ("import sys\nsys.exit('a\\nb')\n", "no trace: line 2 raises SystemExit: a b"),
         ("def g(x):\n    return x\n", "the program defines no 'f'"),
         ("while True:\n    pass\n", "the run was stopped: cpu limit"),
+        (
+            f"x = {'-' * 50_000}1\ndef f(x):\n    return x\n",
+            "the program cannot be parsed: its code is nested too deeply",
+        ),
     ],
 )
 def test_a_program_that_does_not_reach_the_call_is_told_in_one_line(
@@ -216,3 +220,36 @@ def test_a_program_that_does_not_reach_the_call_is_told_in_one_line(
         if "--trusted" in told.err:
             pytest.skip(told.err)  # no sandbox here
         assert (status, told.out, told.err) == (2, "", f"error: {expected}\n")
+
+
+@pytest.mark.parametrize(
+    ("raises", "told"),
+    [
+        ("sys.exit('bye')", "SystemExit: bye"),
+        ("raise GeneratorExit(3)", "GeneratorExit: 3"),
+        ("raise Own(4)", "Own: 4"),  # no Exception
+    ],
+)
+def test_a_call_that_ends_the_process_is_shown(raises, told, tmp_path, capsys):
+    from data_pipeline.commands.trace import main
+
+    path = tmp_path / "program.py"
+    path.write_text(
+        f"import sys\nclass Own(BaseException):\n    pass\ndef f(x):\n    x += 1\n    {raises}\n"
+    )
+    for place in ([], ["--trusted"]):
+        status = main([str(path), "f(3)", "--view=table", *place])
+        shown = capsys.readouterr()
+        if "--trusted" in shown.err:
+            pytest.skip(shown.err)  # no sandbox here
+        assert status == 1 and shown.out.endswith(f"f(3) raises {told} (line 6)\n")
+        assert "x = 4" in shown.out
+
+
+def test_a_program_in_another_encoding_is_traced(tmp_path, capsys):
+    from data_pipeline.commands.trace import main
+
+    path = tmp_path / "program.py"
+    path.write_bytes("# coding: latin-1\ndef f(x):\n    return x + 'é'\n".encode("latin-1"))
+    assert main([str(path), "f('a')", "--trusted"]) == 0
+    assert "f('a') → 'aé'" in capsys.readouterr().out

@@ -32,8 +32,8 @@ def test_an_endless_call_ends_and_the_next_row_is_judged(tmp_path, capsys):
          "monologue": "### Execution Simulation\n[L6]: `m` is 8."},
     ]  # fmt: skip
     endless, witness, ends = verify_rows(tmp_path, capsys, rows)
-    assert endless["lines"][1]["verdict"] == "confirmed"  # of the first steps
-    assert witness["lines"][3]["verdict"] != "confirmed"  # it never returns 3
+    for row in (endless, witness):  # as `trace` and sc.data.verify
+        assert row["error"] in ("the run was stopped: cpu limit", "the run was stopped: wall limit")
     assert ends["lines"][1]["verdict"] == "confirmed"
 
 
@@ -61,6 +61,71 @@ def test_a_module_that_never_ends_is_one_line(tmp_path, capsys):
         tmp_path, capsys, [{"id": "a", "program": program, "call": "f(1)", "monologue": "x"}]
     )
     assert row["error"].startswith("the run was stopped: ") and row["error"].endswith(" limit")
+
+
+ROW = {"id": "a", "program": DOUBLES, "call": "f(4)", "monologue": "[L6]: `m` is 8.\nx"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "labels", "told"),
+    [
+        ([ROW], [("a", 2, "true")], "labels:1: field 'line': expected 0 to 1, the lines of the"),
+        ([ROW], [("b", 0, "true")], "rows is labelled"),
+        ([ROW], [("a", 0, "true"), ("a", 0, "false")], "labels:2: line 0 of 'a' has another label"),
+        ([ROW, ROW], [("a", 0, "true")], "expected ids that differ; --jsonl has 'a' twice"),
+    ],
+)
+def test_labels_that_do_not_fit_are_one_line(tmp_path, capsys, rows, labels, told):
+    for name, content in (
+        ("rows", rows),
+        ("labels", [dict(zip(("id", "line", "label"), told, strict=True)) for told in labels]),
+    ):
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in content))
+    flags = [f"--jsonl={tmp_path / 'rows'}", f"--labels={tmp_path / 'labels'}", "--trusted"]
+    assert main(flags) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and told in said.err and said.err.count("\n") == 1
+
+
+def test_labels_of_more_than_the_rows_are_left_out_with_a_warning(tmp_path, capsys):
+    (tmp_path / "rows").write_text(json.dumps(ROW) + "\n")
+    labels = [{"id": name, "line": 0, "label": "true"} for name in ("a", "a", "c", "b")]
+    (tmp_path / "labels").write_text("".join(json.dumps(row) + "\n" for row in labels))
+    flags = [f"--jsonl={tmp_path / 'rows'}", f"--labels={tmp_path / 'labels'}", "--trusted"]
+    assert main(flags) == 0
+    said = capsys.readouterr()
+    assert "100.0 (1/1)" in said.out  # the one labelled line, which is true, is confirmed
+    assert said.err == "warning: 2 labelled ids are not in --jsonl, such as b\n"
+
+
+def test_rows_that_cannot_be_judged_are_told(tmp_path, capsys):
+    file = tmp_path / "rows.jsonl"
+    bad = {name: value for name, value in ROW.items() if name != "call"}
+    early = ROW | {"program": "1 / 0\n" + DOUBLES}
+    missing = "field 'call' is missing, and the monologue ends in no assertion f(...) == ..."
+    for rows, status, told in (
+        ([bad, early], 2, f"error: none of 2 rows could be judged; a: {missing}\n"),
+        ([bad, ROW], 0, f"warning: 1 of 2 rows could not be judged; a: {missing}\n"),
+        ([], 2, "expected at least one row; the file is empty"),
+        ([{"id": 1, "monologue": ""}], 2, "rows.jsonl:1: field 'program' is missing\n"),
+        ([ROW | {"monologue": 3}], 2, "rows.jsonl:1: field 'monologue': expected text\n"),
+    ):
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        assert main([f"--jsonl={file}", "--trusted"]) == status
+        said = capsys.readouterr()
+        assert told in said.err and said.err.count("\n") == 1
+        if rows[:1] == [bad]:
+            first, second = map(json.loads, said.out.splitlines())
+            assert first == {"id": "a", "error": missing}
+            assert (second.get("error") or "no trace").startswith("no trace")
+
+
+def test_what_is_said_of_a_return_of_a_run_that_raises_is_told_with_the_exception(tmp_path, capsys):
+    (tmp_path / "f.py").write_text("def f(n):\n    raise ValueError('no')\n")
+    (tmp_path / "m.txt").write_text("### Execution Simulation\n[L6]: It returns None.\n")
+    flags = [f"--program={tmp_path / 'f.py'}", f"--monologue={tmp_path / 'm.txt'}", "--call=f(1)"]
+    assert main([*flags, "--trusted"]) == 1
+    assert "← It returns None: raises ValueError: no\n" in capsys.readouterr().out
 
 
 def test_other_inputs_run_without_a_sandbox_too(tmp_path, capsys):

@@ -27,6 +27,7 @@ from data_pipeline.execution.guest.program import (
 from data_pipeline.source.calls import (
     Call,
     CallError,
+    cause_of,
     make_call,
     needs_objects,
     parse_call,
@@ -135,7 +136,7 @@ def _run_traced(job: Mapping[str, Any]) -> dict[str, Any]:
         outcome = ["limit", "steps", str(error)]
         if not limits.get("tells_ended", False):
             return {"outcome": outcome}
-    except Exception as error:
+    except BaseException as error:  # also what `sys.exit` raises
         raised = describe_raised(error, program, characters)
         outcome = exception_outcome(error, program.real)
     trace = read_trace(program, call_text, recording, result, raised, characters)
@@ -155,7 +156,7 @@ def _expression(text: str) -> types.CodeType:
     try:
         return compile(text.strip(), "<expression>", "eval", dont_inherit=True)
     except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as error:
-        raise CallError("syntax", f"the expression cannot be compiled: {error}") from None
+        raise CallError("syntax", f"the expression cannot be compiled: {cause_of(error)}") from None
 
 
 def _call(job: Mapping[str, Any]) -> Call:

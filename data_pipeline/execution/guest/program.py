@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from data_pipeline.execution.guest import values
-from data_pipeline.source.calls import CallError
+from data_pipeline.source.calls import CallError, cause_of
 from data_pipeline.tracing.markers import FILENAME
 from data_pipeline.tracing.recorder import describe_exception
 
@@ -34,7 +34,7 @@ def compile_source(source: str) -> types.CodeType:
             error.lineno,
         ) from None
     except (ValueError, MemoryError, RecursionError, OverflowError) as error:
-        raise CallError("syntax", f"the program cannot be compiled: {error}") from None
+        raise CallError("syntax", f"the program cannot be compiled: {cause_of(error)}") from None
 
 
 def make_module(name: str) -> types.ModuleType:
