@@ -4,6 +4,9 @@ import gc
 import importlib.util
 import os
 import re
+import shutil
+import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +44,7 @@ WANTS = {  # tool -> pattern of the reasons of skips for want of it
     "kernel headers": r"linux-libc-dev",
     "another user's Python": r"another uid",
 }
+_PROGRAMS = "SEMCODER_TESTS_PROGRAMS"  # the folder of programs that all tests of a run share
 MODULE_MISSING = re.compile(r"could not import '(\w+)|needs (the \w+ extra|\w+: pip)")
 
 
@@ -161,6 +165,8 @@ def data(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def compiled_programs(tmp_path_factory) -> Path:
     """A folder of compiled programs for all tests that train, in every worker of the run."""
+    if _PROGRAMS in os.environ:
+        return Path(os.environ[_PROGRAMS])
     run = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         run = run.parent
@@ -186,8 +192,25 @@ def compiled_once(compiled_programs):
             yield
 
 
+def share_programs(config) -> None:
+    """Compiles a program once for all files, workers and processes of the run.
+
+    A program that the run has compiled before takes a fifth of the CPU time, a tiny one half.
+    """
+    if _PROGRAMS not in os.environ:  # else this is a worker, whose controller has made the folder
+        os.environ[_PROGRAMS] = tempfile.mkdtemp(prefix="compiled-")
+        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(_PROGRAMS), ignore_errors=True))
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ[_PROGRAMS]
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    if "jax" in sys.modules:  # by the conftest of a room that was named in the command
+        import jax
+
+        jax.config.update("jax_compilation_cache_dir", os.environ[_PROGRAMS])
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
 def pytest_configure(config):
-    """Compiles fast in the default set, before JAX is imported.
+    """Compiles fast in the default set.
 
     Slow tests run larger programs, or compare tokens of two programs whose rounding must agree, and
     exclusive ones measure time: both compile as users do.
@@ -196,6 +219,7 @@ def pytest_configure(config):
     os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
     if config.option.markexpr == "not slow":
         os.environ.setdefault("XLA_FLAGS", QUICK)
+        share_programs(config)
         # Imports and traced programs make millions of small objects, and walks in search of cycles
         # among them took a twentieth of the CPU time. Slow tests keep large arrays: they collect
         # as often as users' programs.

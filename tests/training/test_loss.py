@@ -1,5 +1,9 @@
-"""Compares cross entropy with float64 NumPy, and tests the shape of the compiled gradient."""
+"""Compares cross entropy with float64 NumPy, and tests the shape of the compiled gradient.
 
+All is jitted, as in training: op by op, each shape of each operation is a program of its own.
+"""
+
+import functools
 import re
 
 import jax
@@ -7,13 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from semcoder_jax.training.loss import (
-    chunked_cross_entropy,
-    sums_by_kind,
-    token_cross_entropy,
-)
+from semcoder_jax.training import loss as training_loss
+from semcoder_jax.training.loss import chunked_cross_entropy
 
 B, T, V = 3, 7, 13
+token_cross_entropy = jax.jit(training_loss.token_cross_entropy)
+sums_by_kind = jax.jit(training_loss.sums_by_kind, static_argnums=2)
 
 
 def example(scale=3.0):
@@ -30,6 +33,7 @@ def log_softmax64(logits):
     return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
 
 
+@jax.jit
 def weighted_cross_entropy(logits, targets, weights):
     """(sum of losses, sum of weights), all positions at once."""
     return chunked_cross_entropy(lambda x: x, logits, targets, weights, targets.shape[1])[:2]
@@ -46,7 +50,8 @@ def test_sums_are_those_of_float64():
 
 def test_gradient_is_softmax_minus_one_hot():
     logits, targets, weights = example()
-    gradient = jax.grad(lambda x: weighted_cross_entropy(x, targets, weights)[0])(logits)
+    gradient_of = jax.jit(jax.grad(lambda x: weighted_cross_entropy(x, targets, weights)[0]))
+    gradient = gradient_of(logits)
     expected = weights[..., None] * (np.exp(log_softmax64(logits)) - np.eye(V)[targets])
     np.testing.assert_allclose(gradient, expected, atol=1e-6)
 
@@ -104,8 +109,9 @@ def chunked_example(chunk):
 def test_chunks_change_neither_loss_nor_gradients(chunk):
     loss, arguments = chunked_example(chunk)
     whole, _ = chunked_example(T)
-    value, gradients = jax.value_and_grad(loss, argnums=(0, 1))(*arguments)
-    expected, expected_gradients = jax.value_and_grad(whole, argnums=(0, 1))(*arguments)
+    with_gradients = functools.partial(jax.value_and_grad, argnums=(0, 1))
+    value, gradients = jax.jit(with_gradients(loss))(*arguments)
+    expected, expected_gradients = jax.jit(with_gradients(whole))(*arguments)
     np.testing.assert_allclose(value, expected, rtol=1e-6)
     for gradient, expected_gradient in zip(gradients, expected_gradients, strict=True):
         np.testing.assert_allclose(gradient, expected_gradient, atol=1e-6)
@@ -114,7 +120,9 @@ def test_chunks_change_neither_loss_nor_gradients(chunk):
 @pytest.mark.parametrize("chunk", [2, 4, 100])
 def test_the_loss_of_each_position_and_their_sums_by_kind(chunk):
     logits, targets, weights = example()
-    total, _, losses = chunked_cross_entropy(lambda x: x, logits, targets, weights, chunk)
+    total, _, losses = jax.jit(lambda *arrays: chunked_cross_entropy(lambda x: x, *arrays, chunk))(
+        logits, targets, weights
+    )
     expected = -np.take_along_axis(log_softmax64(logits), targets[..., None], -1)[..., 0] * weights
     np.testing.assert_allclose(losses, expected, rtol=1e-5, atol=1e-6)
     kinds = np.random.default_rng(2).integers(0, 4, losses.shape).astype(np.int32)

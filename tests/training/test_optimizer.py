@@ -158,7 +158,7 @@ def test_muon_leaves_embeddings_and_norms_to_adamw():
     optimizer = make_optimizer(config, 1000)
     rate = float(learning_rate_schedule(config, 1000)(0)) / 10
     params, gradients = parameters(), parameters(seed=1)
-    updates, _ = optimizer.update(gradients, optimizer.init(params), params)
+    updates, _ = jax.jit(optimizer.update)(gradients, optimizer.init(params), params)
     # Adam's first update is the sign of the gradient; decay is added but for norms.
     embed = -rate * (np.sign(gradients["embed_VxD"]) + 0.1 * params["embed_VxD"])
     np.testing.assert_allclose(updates["embed_VxD"], embed, rtol=1e-4)
