@@ -25,7 +25,8 @@ checkable; it is never contradicted for that.
   result (`result_contents`, `selections`, `named_parts`, `returned`; `misnomers` finds names that
   the program denies), `told_code` and `told_values` what a step
   says of its line, `told_tests`, `told_flow` and `told_results` what it says of tests without
-  their names, of the way of the run and of comprehensions; `told_outcomes` what it says an
+  their names, of the way of the run and of comprehensions; `told_counts`
+  how often something happens; `told_outcomes` what it says an
   operation gives; `reasons` conditions told in words, `shown_code` code with values put in;
   `told_operations` (calls of methods, their receivers, arguments and results),
   `told_positions` (what stands at an index) and `instances` (code with values put in, part by part)
@@ -34,7 +35,8 @@ checkable; it is never contradicted for that.
   program's;
   `doubts` notes what keeps a line from being confirmed: words that nothing bears out
   (`word_evidence`, `told_calls`), changes of variables that never happen (`told_changes`), values
-  that its place does not have (`locality`), denials in a line on the program
+  that its place does not have (`locality`), receivers, calls, names and reasons that no claim of
+  a step accounts for (`leftovers`), denials in a line on the program
   (`program_doubts`); `moments` finds
   values told of another moment than theirs, `elsewhere` what else a contradicted claim may mean
   where nothing says of which call, block or moment it is;

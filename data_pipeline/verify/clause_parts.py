@@ -80,7 +80,7 @@ class ClauseParts:
 
     def __init__(self, clause: Clause, atoms: Sequence[Atom], memory: Memory):
         self.clause, self.atoms, self.memory = clause, atoms, memory
-        text = CITED.sub("", clause.text) or clause.text
+        text = CITED.sub("", clause.text).lstrip(" -–—") or clause.text  # also "[L6]-[L7]"
         while (shorter := OPENING.sub("", text, count=1).strip()) != text and shorter:
             text = shorter
         self.text = IN_TURN.sub("", text) or text

@@ -225,6 +225,9 @@ class ClauseReader(ToldRules):
         found = self._value(what) or self._code_at(what)
         if found is None or not is_plain(found[1]):
             return None
+        number = ATOM_NUMBER.search(what)
+        if number is not None and (told := self._equations(int(number[1]), "after")):
+            return told if all((one.subject or "").isidentifier() for one in told) else None
         kind = "taken" if match["p"].lower().startswith(("remov", "delet", "pop")) else "put"
         into = read_noun(match["x"] or "", self.atoms)
         subject = into.expressions[0] if into is not None and into.expressions else None

@@ -211,6 +211,19 @@ class EndVerdicts:
             return CONFIRMED, truth
         return (CONTRADICTED if not run.trace.truncated else NOT_CHECKABLE), truth
 
+    def raised_within(self, worded: WordedClaim, window: tuple[int, int]) -> Verdict:
+        """Judges "raises a `ValueError`" of one turn by the exceptions that come up in it."""
+        events = self.run.events[window[0] : window[1] + 1]
+        found = [e.raised for e in events if e.kind == "exception" and e.raised]
+        truth = ", ".join(sorted({one.type for one in found})) or "no exception"
+        fits = [one for one in found if _is_a(one.type, worded.value)]
+        told = _argument_of(worded)
+        if told is not None:
+            fits = [one for one in fits if one.message in (str(told), repr(told))]
+        if not worded.value:
+            return (CONTRADICTED if found else CONFIRMED), truth
+        return (CONFIRMED if fits else CONTRADICTED), truth
+
     def _raised_by(self, here: Occurrence) -> set[str]:
         """Returns the types of exceptions that come up while a line runs."""
         events = self.run.events[here.at : here.end + 1]

@@ -25,7 +25,7 @@ _TIMES = screened(
     re.I,
 )
 _OF_A_LINE = re.compile(  # "L9 runs", "`t += 5` was executed": no turns of a loop
-    r"(?:\bL\d+\]?|\blines? ⟦\d+⟧|⟦(?P<s>\d+)⟧)(?: line| statement)?"
+    r"(?:(?<!\[)\bL\d+(?!\])|\blines? ⟦\d+⟧|⟦(?P<s>\d+)⟧)(?: line| statement)?"
     r"(?: (?:is|was|gets|only|just|runs?|ran|executed|executes|reached|happens|done))*\s*$",
     re.I,
 )
@@ -158,6 +158,16 @@ _NO_RAISE = screened(
 _GOTO = screened(
     r"\b(?:to|continues? (?:at|with)|goes on (?:at|with)|resumes? at|next is|"
     r"proceeds? (?:at|with)) (?:the )?(?:line )?(?:[\[(])?\bL(?P<l>\d+)\b[\])]?"
+)
+UNREACHED = screened(  # "L10 is not reached for it", "[L7] is skipped", "does not return on L9"
+    r"(?<!^)(?<!^\W)(?<!^\W\W)(?:\b(?:does|did|do|will) (?:not|never) (?:reach|run|execute|enter|"
+    r"return (?:on|at|from)|get to|come to) (?:the )?(?:line )?[\[(]?\b(?P<l>L\d+)\b[\])]?|"
+    r"(?:\bline )?[\[(]?\b(?P<l2>L\d+)\b[\])]? (?:(?:is|was) (?:therefore |thus |also )?"
+    r"(?:(?:not|never) (?:\w+ )?(?:reached|run|executed|entered|evaluated|hit)|skipped|"
+    r"passed over|left out)|(?:does|did|do|will) (?:not|never) (?:run|execute)|never runs))"
+    r"(?: (?:this time|here|at all|for (?:it|(?:this|that) \w+)|"
+    r"in this (?:turn|round|iteration)))*",
+    re.I,
 )
 _WITH = re.compile(
     r",? \(?(?:as with|with|where|given|for) ⟦\d+⟧ = ⟦\d+⟧(?:(?:,|,? and) ⟦\d+⟧ = ⟦\d+⟧)*"

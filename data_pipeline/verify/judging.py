@@ -99,7 +99,7 @@ class ClaimJudge:
             case "absent":
                 return self.taken.absent(worded, place)
             case "call made":
-                judged = self.taken.call_made(worded)
+                judged = self.taken.call_made(worded, place)
                 code = dataclasses.replace(worded, kind="code", subject=worded.value)
                 return judged if judged != UNKNOWN else self.code.contains(code, place)
             case "put" | "taken":
@@ -201,7 +201,7 @@ class ClaimJudge:
         if here is None:
             return self.values.anywhere(worded)
         judged = self.values.value(worded, here)
-        if judged == UNKNOWN and place.sure:
+        if judged == UNKNOWN and place.sure and worded.subject not in self.values.attributes:
             wide = self.values.anywhere(worded)
             return wide if wide[0] == CONTRADICTED else judged  # has it nowhere in the run
         if judged[0] != CONTRADICTED:

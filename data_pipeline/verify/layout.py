@@ -7,7 +7,7 @@ from data_pipeline.pyx.prompts import FIRST_LABEL
 from data_pipeline.tracing.replay import Replay
 from data_pipeline.verify.clause_parts import Memory
 from data_pipeline.verify.elements import Element, read_element
-from data_pipeline.verify.flow_wording import goto_labels, turn_of
+from data_pipeline.verify.flow_wording import UNREACHED, goto_labels, turn_of
 from data_pipeline.verify.grammar import read_sentence
 from data_pipeline.verify.masking import ATOM_NUMBER, Atom, is_literal, mask_code
 from data_pipeline.verify.nouns import Noun
@@ -343,6 +343,8 @@ def _insert_call(sentence: str, before: str, atoms: list[Atom]) -> str:
 def _cited_labels(text: str) -> list[int]:
     """Returns the labels that a text is about, without those that it only points to."""
     pointed = {at for at, _ in goto_labels(text)}
+    for denied in UNREACHED.finditer(text):
+        pointed.add(denied.start("l") if denied["l"] else denied.start("l2"))
     return [
         int(match[1])
         for match in _LABELS.finditer(text)

@@ -64,7 +64,10 @@ class Locality:
     def unborne(self, plain: str, place: Place) -> Iterator[str]:
         """Yields each "`x` = 3" and "`x` is 3" of a variable that has no such value there."""
         here = place.occurrence
-        if here is None or not (place.sure or place.window) or _SUPPOSED.search(plain):
+        if here is None or not (place.sure or place.window):
+            return
+        supposed = _SUPPOSED.search(plain)
+        if supposed is not None and supposed[0].lower() not in ("before", "after"):
             return
         text, atoms = mask_code(plain, frozenset())
         pairs = [(c.subject or "", c.value) for atom in atoms for c in equations(atom)]
@@ -75,8 +78,18 @@ class Locality:
             if value.literal:
                 pairs.append((name.text, value.text))
         for name, value in pairs:
-            if name in self.run.names and not self._is_held(name, value, here, place):
+            if name in self.run.names and not (
+                self._is_ever_held(name, value)
+                if supposed
+                else self._is_held(name, value, here, place)
+            ):
                 yield f"{name} = {value}"
+
+    def _is_ever_held(self, name: str, value: str) -> bool:
+        """Returns whether a variable has a value at any time."""
+        texts = (event.changed.get(name) for event in self.run.events)
+        known = dict.fromkeys(text for text in texts if text is not None)
+        return any(compare(value, text) == CONFIRMED for text in known)
 
     def _is_held(self, name: str, value: str, here: Occurrence, place: Place) -> bool:
         """Returns whether a variable has a value in a turn, or from a line to its turn's end."""

@@ -23,7 +23,7 @@ _AGAIN = 0.003  # breaks ties in favour of moving on
 _STEP = 1e-4
 _UNPLACED = 12.0
 _SCORED = ("value", "branch", "return", "raise", "test", "turns", "goto", "turn", "outcome",
-           "yield", "goes on", "entered", "ended", "grows")  # fmt: skip
+           "yield", "goes on", "entered", "ended", "grows", "call made")  # fmt: skip
 
 
 @dataclasses.dataclass
@@ -164,7 +164,9 @@ class _Aligner:
                 if worded.kind in _SCORED:
                     verdict = self.judge.judge(worded, place)[0]
                     score += verdict == CONFIRMED
-                    against += verdict == CONTRADICTED
+                    # Arguments tell calls apart better than anything else does.
+                    weight = 2 if worded.kind == "call made" else 1
+                    against += weight * (verdict == CONTRADICTED)
         toll = 10.0 + 0.1 * min(against, 10) if against else 0.0
         return score - max(toll, 11.5 if astray else 0.0)
 

@@ -5,6 +5,7 @@ import itertools
 import re
 from collections.abc import Callable
 
+from data_pipeline.pyx.prompts import FIRST_LABEL
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.answer import (
     answer_claim,
@@ -56,6 +57,7 @@ from data_pipeline.verify.stated import WordedClaim, claim_kind
 from data_pipeline.verify.story import Story
 from data_pipeline.verify.times import TimeVerdicts
 from data_pipeline.verify.told_code import ToldCode, claims_of
+from data_pipeline.verify.told_counts import counts_told
 from data_pipeline.verify.told_flow import ToldFlow
 from data_pipeline.verify.told_names import ToldNames
 from data_pipeline.verify.told_operations import ToldOperations
@@ -82,6 +84,9 @@ _LABEL = screened(r"\bL\d+\b")
 _WHICH = re.compile(r"\d|['\"]|\b(?:once|twice|first|last|again|only)\b", re.I)
 _END = re.compile(r"\b(?:at|in) the (?:very )?end\b|\b(?:last|final) value of\b", re.I)
 _NOT_ALL = re.compile(r"\bnot (?:both|all|each|every)\b", re.I)
+_SPAN = screened(  # "[L6]-[L7]", "Lines L6 to L7"
+    r"\bL\d+\b[\])]?\s*(?:[-–—]|to|through|and)\s*[\[(]?\bL(?P<last>\d+)\b", re.I
+)
 _NOW = re.compile(r"[Nn]ow\b")
 _PLACED = re.compile(r"conclusion|execution|reverse")
 
@@ -312,14 +317,17 @@ class _MonologueJudge:
             return
         place = self._place(sentence, here, start)
         first = len(self.result)
+        if counts := counts_told(self.run, sentence, place):
+            self.result += counts
+            return
         elsewhere = self.judge.comprehensions.misplaced(sentence.element, sentence.plain)
         for worded in sentence.reading.claims:
             verdict, truth = self._verdict(worded, sentence, here, place, missing)
             if verdict == CONTRADICTED and self.elsewhere.may_be_meant(worded, sentence, place):
                 verdict = NOT_CHECKABLE
-            self._add(sentence, worded, verdict, truth)
+            self._add(sentence, worded, verdict, truth, place.window is not None)
             sentence = self._next_element(sentence, worded)
-            if place.window is not None and worded.when == "any":
+            if place.window is not None and worded.when == "any" and sentence.around:
                 ends = self.judge.values.ends_of(worded, place.frame, place.window)
                 if ends is not None:
                     key = (max(sentence.around), worded.subject or "")
@@ -363,6 +371,7 @@ class _MonologueJudge:
             if len(self.result) == first and self.shown_code.names_code(sentence.plain, place):
                 said = Claim(sentence.number, "code", sentence.plain[:500], CONFIRMED, None)
                 self.result.append(said)
+            self.doubts.account(sentence, place, self.result[first:])
 
     def _deny(self, sentence: Sentence, place: Place) -> None:
         """Contradicts what the run plainly denies, whatever else was read of the sentence."""
@@ -412,14 +421,20 @@ class _MonologueJudge:
             return False
         return place == Place(None, False) or sentence.turn is not None
 
-    def _add(self, sentence: Sentence, worded: WordedClaim, verdict: str, truth: str | None):
+    def _add(
+        self,
+        sentence: Sentence,
+        worded: WordedClaim,
+        verdict: str,
+        truth: str | None,
+        in_turn: bool,
+    ) -> None:
         if worded.kind in (*_OF_VALUES, "refer") and is_denied(worded.text):
             verdict, truth = NOT_CHECKABLE, None  # read as what it denies
         if worded.kind == "raise" and verdict == CONFIRMED and not sentence.own:
             caught = worded.value and self.run.trace.raised is None
-            if caught and (
-                says_the_call_raises(sentence.plain) or _tells_which(sentence.plain, worded.text)
-            ):
+            which = not in_turn and _tells_which(sentence.plain, worded.text)
+            if caught and (which or says_the_call_raises(sentence.plain)):
                 verdict = NOT_CHECKABLE  # a line raises it, and it is caught: the call returns
         claim = Claim(sentence.number, claim_kind(worded), worded.text[:500], verdict, truth)
         self.result.append(claim)
@@ -451,9 +466,22 @@ class _MonologueJudge:
         if start is not None and not sentence.own:
             window = turn_window(self.run, start, max(sentence.around))
             return Place(here or start, False, window, start.event.frame)
+        if here is not None and sentence.own and (told := _SPAN.search(sentence.text)):
+            return self._span(here, int(told["last"]))
         if here is None and not sentence.own and sentence.section.startswith("execution"):
             return Place(self.last, False)
         return Place(here, sentence.own and here is not None)
+
+    def _span(self, here: Occurrence, label: int) -> Place:
+        """Returns the place of "[L6]-[L7]": from one line to the other."""
+        line, frame = self.run.starts.get(label - FIRST_LABEL + 1), here.event.frame
+        last = next(
+            (o for o in self.run.by_line.get(line or -1, ())
+             if o.at > here.at and o.event.frame == frame), None,
+        )  # fmt: skip
+        if last is None or last.at > turn_end(self.run, here):
+            return Place(here, True)
+        return Place(here, False, (here.at, last.end - 1), frame)
 
     def _verdict(
         self,
@@ -483,6 +511,15 @@ class _MonologueJudge:
             return NOT_CHECKABLE, truth  # every loop "does not continue" at some time
         if verdict == CONFIRMED and worded.kind == "value" and loose:
             verdict = self._at_the_end(worded, sentence)
+        if worded.kind == "raise" and place.window is not None and not place.sure:
+            verdict, truth = self.judge.ends.raised_within(worded, place.window)
+            if verdict == CONTRADICTED and self._is_held_over(sentence):
+                verdict = NOT_CHECKABLE
+        called = verdict == CONTRADICTED and worded.kind == "call made"
+        if called and self.judge.judge(worded, Place(None, False))[0] == CONFIRMED:
+            verdict = NOT_CHECKABLE  # another line than this one makes it
+        if verdict == CONTRADICTED and worded.kind == "return" and not sentence.own:
+            verdict, truth = self._of_whole_call(worded, (verdict, truth))
         verdict, truth = self._timed(worded, sentence, place, (verdict, truth))
         if verdict == CONTRADICTED and self._is_of_later_turn(worded, sentence, place):
             return NOT_CHECKABLE, truth
@@ -501,6 +538,14 @@ class _MonologueJudge:
         if verdict == CONTRADICTED and sentence.is_general:
             verdict = NOT_CHECKABLE  # about any call, or about an example
         return verdict, truth
+
+    def _of_whole_call(self, worded: WordedClaim, verdict: Verdict) -> Verdict:
+        """Judges "the function returns 3" by the run's own call, where another call is told."""
+        result = self.run.trace.result
+        meant = worded.subject is None and result is not None
+        if meant and compare(worded.value, result or "") == CONFIRMED:
+            return CONFIRMED, result
+        return verdict
 
     def _is_held_over(self, sentence: Sentence) -> bool:
         """Returns whether only an earlier sentence of the same indent names a sentence's turn."""
@@ -525,7 +570,8 @@ class _MonologueJudge:
         turn, number = sentence.around[header], int(worded.value)
         if min(turn, number) < 0 or not _NUMERAL.search(sentence.plain):
             return CONFIRMED, None
-        offset = self.offsets.setdefault(header, turn - number)
+        first = min(max(turn - number, 0), 1)  # a text counts from 1, or from 0
+        offset = self.offsets.setdefault(header, first)
         fits = offset == turn - number
         return (CONFIRMED, None) if fits else (CONTRADICTED, f"iteration {turn - offset}")
 

@@ -149,8 +149,11 @@ class TakenVerdicts:
 
     # ---- calls
 
-    def call_made(self, worded: WordedClaim) -> Verdict:
-        """Judges "second call: `f(2)`": some call of the run has these arguments."""
+    def call_made(self, worded: WordedClaim, place: Place) -> Verdict:
+        """Judges "second call: `f(2)`": some call of the run has these arguments.
+
+        A line that makes calls of the function has to make this one.
+        """
         code = parse_code(worded.value)
         if not isinstance(code, ast.Call) or not isinstance(code.func, ast.Name):
             return UNKNOWN
@@ -161,19 +164,36 @@ class TakenVerdicts:
         names = [arg.arg for arg in (*function.args.posonlyargs, *function.args.args)]
         if len(given) > len(names):
             return UNKNOWN
+        frames = self.run.calls_of(code.func.id)[:_MOST]
         calls = [
             [self.run.value(frame, name, self.run.frames[frame][0]) for name in names[: len(given)]]
-            for frame in self.run.calls_of(code.func.id)[:_MOST]
+            for frame in frames
         ]
-        for call in calls:
+        made: set[int] = set()
+        for frame, call in zip(frames, calls, strict=True):
             if all(
                 real is not None and compare(text or "", real) == CONFIRMED
                 for text, real in zip(given, call, strict=True)
             ):
+                made.add(frame)
+        if made:
+            own = self._made_by(place, frames)
+            if not own or own & made:
                 return CONFIRMED, worded.value
+            calls = [call for frame, call in zip(frames, calls, strict=True) if frame in own]
         known = calls and all(None not in call for call in calls)
         shown = ", ".join(f"{code.func.id}({', '.join(map(str, call))})" for call in calls[:4])
         return (CONTRADICTED if known and len(calls) < _MOST else NOT_CHECKABLE), shown
+
+    def _made_by(self, place: Place, frames: list[int]) -> set[int]:
+        """Returns the frames that the line of a place itself calls, and its own; else none."""
+        here, own, end = place.occurrence, set(), -1
+        for frame in frames if here is not None and place.sure else ():
+            first, last = self.run.frames[frame]
+            if here is not None and here.at < first < here.end and first > end:
+                own.add(frame)
+                end = last
+        return own | {here.event.frame} if own and here is not None else own
 
 
 def _pairs(code: ast.expr | None, shown: ast.expr | None) -> tuple[list[str], list[str]] | None:

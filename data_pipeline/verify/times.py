@@ -55,6 +55,7 @@ _END = re.compile(
     r"the value|final value|last value|when the function (?:returns|ends|finishes)|"
     r"lastly)\b(?! of the (?!function|program|run))", re.I
 )  # fmt: skip
+_AT_LAST = re.compile(r"\W*(?:finally|eventually|lastly)\b", re.I)
 _ANY_TIME = re.compile(
     r"\b(?:after|before|during|until|once|while|when|whenever|first|last|second|third|then|"
     r"later|earlier|previously|at this point|by then)\b",
@@ -96,7 +97,11 @@ class TimeVerdicts:
         if place.window is not None and (numbered or not loose):
             return self._in_turn(worded, plain, verdict, place, loose=loose)
         if (groups := self._stated(worded, plain)) is not None:
-            return self._at(worded, groups, verdict)
+            judged = self._at(worded, groups, verdict)
+            turns = judged[0] == CONTRADICTED and verdict[0] == CONFIRMED
+            if turns and (_AT_LAST.match(plain) or place.window is not None):
+                return NOT_CHECKABLE, judged[1]  # the end of what is being told may be meant
+            return judged
         if verdict[0] == CONFIRMED and not self._settled(worded):
             return NOT_CHECKABLE, verdict[1]
         return verdict
@@ -180,8 +185,13 @@ class TimeVerdicts:
         return Moment(here.event.frame, first, last, edge)
 
     def _with(self, name: str, text: str, edge: str) -> Iterator[Moment]:
-        """Yields the turns that begin with a variable of this value."""
-        for header in self.run.loops:
+        """Yields the turns that begin with a variable of this value, of the loops that bind it."""
+        binding = [
+            line for line in self.run.loops
+            if (target := getattr(self.run.statements[line], "target", None)) is not None
+            and any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(target))
+        ]  # fmt: skip
+        for header in binding or self.run.loops:
             for here in self.run.by_line.get(header, ())[:_MOST_POINTS]:
                 real = self.run.value(here.event.frame, name, here.at)
                 if here.turns.get(header) and real and compare(text, real) == CONFIRMED:

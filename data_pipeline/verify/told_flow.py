@@ -9,9 +9,11 @@ from data_pipeline.pyx.prompts import FIRST_LABEL
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, Claim
 from data_pipeline.verify.code_verdicts import CodeVerdicts
+from data_pipeline.verify.flow_wording import UNREACHED
 from data_pipeline.verify.lexicon import lemma_of
 from data_pipeline.verify.phrases import code_of
 from data_pipeline.verify.places import Place
+from data_pipeline.verify.turns import turn_end
 from data_pipeline.verify.value_verdicts import Verdict
 
 _WE = r"(?:so |and |thus |therefore )*(?:the (?:function|program|code|execution|loop) |it |we )?"
@@ -49,6 +51,14 @@ _NOT_DONE = re.compile(
     r"(?: (?:from|to|in|into) [^,;]*)?\W*",
     re.I,
 )
+_HAPPENS = r"(?: (?:happens|occurs|takes place|is (?:made|done|needed|executed|reached)))"
+_NO_STEP = re.compile(
+    rf"{_WE}(?:there is )?no `?(?P<x>[a-z]+)`?{_HAPPENS}?(?: (?:here|yet|this time|then))?\W*", re.I
+)
+_A_STEP = re.compile(rf"{_WE}(?:an?|the) `?(?P<x>[a-z]+)`?{_HAPPENS}(?: here| then)?\W*", re.I)
+_STEPS = {"break": ast.Break, "continue": ast.Continue, "return": ast.Return}
+_LINK = re.compile(rf"^(?:so|and|thus|therefore|hence|but|{_WE.removesuffix('?')})[ ,]*", re.I)
+_WORD = re.compile(r"\w")
 _KINDS = {"for": ast.For, "while": ast.While}
 
 
@@ -85,7 +95,51 @@ class ToldFlow:
             return self._not_done(lemma_of(told["v"].lower()), place)
         if told := _HANDLER.fullmatch(text):
             return self._handler(told["e"])
+        if (told := _NO_STEP.fullmatch(text)) or (told := _A_STEP.fullmatch(text)):
+            return self._step(told["x"].lower(), told.re is _A_STEP, place)
+        text = f"so {text}"  # a label that opens a line is the line's own
+        if told := UNREACHED.search(text):
+            alone = _LINK.sub("", text[: told.start()]) + text[told.end() :]
+            return None if _WORD.search(alone) else self._unreached(told["l"] or told["l2"], place)
         return None
+
+    def _step(self, word: str, claimed: bool, place: Place) -> Verdict | None:
+        """Judges "no break", "no swap happens" of a turn: whether it runs the statement for it."""
+        if place.window is None or place.sure or self.run.trace.truncated:
+            return None
+        if (kind := _STEPS.get(word)) is not None:
+            doing = {id(n) for n in self.run.nodes if isinstance(n, kind)}
+        else:
+            verb = lemma_of(word) or word
+            doing = {id(one.statement) for one in code_of(self.run).actions if verb in one.verbs}
+        if not doing or (kind is None and len(doing) > 1):
+            return None
+        first, last = place.window
+        ran = any(
+            id(self.run.statement_of(one.event)) in doing
+            for one in self.run.occurrences if first <= one.at <= last
+        )  # fmt: skip
+        return (CONFIRMED if ran == claimed else CONTRADICTED), f"{word}: {ran}"
+
+    def _unreached(self, label: str, place: Place) -> Verdict | None:
+        """Judges "L10 is not reached": in the turn, behind the cited line, or in the whole run."""
+        line = self.run.starts.get(int(label[1:]) - FIRST_LABEL + 1)
+        if line is None or self.run.trace.truncated:
+            return None
+        here, runs = place.occurrence, self.run.by_line.get(line, ())
+        if not runs:
+            return CONFIRMED, f"{label} never runs"
+        if place.window is not None and not place.sure:
+            first, last = place.window
+            frame = place.frame
+        elif here is not None and place.sure:
+            first, last, frame = here.at + 1, turn_end(self.run, here), here.event.frame
+        else:
+            return None
+        ran = any(first <= one.at <= last and one.event.frame == frame for one in runs)
+        if ran and not place.sure:
+            return None  # it may not run for the element that is spoken of
+        return (CONTRADICTED if ran else CONFIRMED), f"{label} runs: {ran}"
 
     def _not_done(self, verb: str | None, place: Place) -> Verdict | None:
         """Contradicts "the character is not removed" where the one statement that does so runs."""

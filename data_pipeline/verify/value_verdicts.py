@@ -3,7 +3,7 @@
 import ast
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from data_pipeline.source import syntax
 from data_pipeline.source.syntax import nodes_of
@@ -20,6 +20,7 @@ Verdict = tuple[str, str | None]  # verdict, truth
 UNKNOWN: Verdict = (NOT_CHECKABLE, None)
 MOST_STATES = 2000
 _MOST_POINTS = 80
+_LEAVES = re.compile(r"\bleav(?:es?|ing)\b|\bleft\b", re.I)
 
 
 class ValueVerdicts:
@@ -34,7 +35,9 @@ class ValueVerdicts:
         if is_name(worded.subject):
             texts = list(self._texts(worded, here))
             if not texts:
-                return UNKNOWN
+                outer = [(text, f"{worded.subject}={text}") for text in self._around(worded, here)]
+                judged = best_verdict(worded.value, outer) if outer else UNKNOWN
+                return judged if judged[0] == CONFIRMED else UNKNOWN
             return best_verdict(
                 worded.value, [(text, f"{worded.subject}={text}") for text in texts]
             )
@@ -79,6 +82,34 @@ class ValueVerdicts:
         if not found and (constant := run.constants.get(name)) is not None:
             yield constant
 
+    @functools.cached_property
+    def attributes(self) -> frozenset[str]:
+        """Returns the names of all attributes in the program, methods too."""
+        return frozenset(node.attr for node in self.run.nodes if isinstance(node, ast.Attribute))
+
+    def _around(self, worded: WordedClaim, here: Occurrence) -> Iterator[str]:
+        """Yields what a name means that a call does not know: of its callers, of its objects."""
+        run, name = self.run, worded.subject or ""
+        if name in run.names:
+            for frame, (first, last) in run.frames.items():
+                if first <= here.at <= last and frame != here.event.frame:
+                    text = run.value(frame, name, here.at)
+                    if text is not None:
+                        yield text
+        if name not in self.attributes:
+            return
+        before, after = (
+            [
+                value
+                for text in self.pools.held(here.event.frame, at).texts
+                for value in attributes_of(text).get(name, ())
+            ]
+            for at in (here.at - 1, here.end - 1)
+        )
+        if worded.when == "after":  # "becomes": it is this line that changes it
+            before, after = [], [text for text in after if text not in before]
+        yield from (*before, *after)
+
     def binds(self, event: Event, name: str) -> bool:
         """Returns whether an event begins a turn that has its own value of a name."""
         statement = self.run.statement_of(event) if event.branch else None
@@ -91,7 +122,11 @@ class ValueVerdicts:
         """Judges a value at any time of a part of the run; None if it has none there."""
         name = worded.subject or ""
         if not is_name(name):
-            return self._expression_at(worded, frame, self.points(frame, window))
+            points = self.points(frame, window)
+            first = self.run.events[window[0]]
+            if any(self.binds(first, one) for one in _names(name)):
+                points = points[1:]  # before its header, a turn's variable is another turn's
+            return self._expression_at(worded, frame, points)
         positions, texts = self.run.history(frame, name)
         first = self.run.events[window[0]]
         inside = [
@@ -101,7 +136,12 @@ class ValueVerdicts:
         start = window[0] if self.binds(first, name) else window[0] - 1  # may set it to the same
         seen = inside if later else [self.run.value(frame, name, start), *inside]
         real = [(text, f"{name}={text}") for text in seen if text is not None]
-        return best_verdict(worded.value, real) if real else None
+        judged = best_verdict(worded.value, real) if real else None
+        if judged is not None and judged[0] == CONTRADICTED and _LEAVES.search(worded.text):
+            before = self.run.value(frame, name, start)  # a step may leave it as it is
+            if before is not None and compare(worded.value, before) == CONFIRMED:
+                return NOT_CHECKABLE, judged[1]
+        return judged
 
     def points(self, frame: int, window: tuple[int, int]) -> list[int]:
         """Returns the events of a frame in a part of the run, with the one before it."""
@@ -299,6 +339,19 @@ def best_verdict(value: str, real: list[tuple[str, str]]) -> Verdict:
             if verdict == wanted:
                 return verdict, truth
     return verdicts[-1]
+
+
+@functools.lru_cache(maxsize=1024)
+def attributes_of(text: str) -> Mapping[str, tuple[str]]:
+    """Returns attribute -> text of an object as the tracer shows it: "Point(x=1, y=2)"."""
+    if not re.match(r"[A-Za-z_][\w.]*\(\w+=", text):
+        return {}
+    try:
+        node = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {}
+    keywords = node.keywords if isinstance(node, ast.Call) else []
+    return {one.arg: (ast.unparse(one.value),) for one in keywords if one.arg}
 
 
 @functools.lru_cache(maxsize=1024)

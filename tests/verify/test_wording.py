@@ -186,6 +186,7 @@ def test_many_at_once(tmp_path, capsys):
     assert line["line"] == 0 and line["verdict"] == CONTRADICTED
     assert "count=0" in [claim["truth"] for claim in line["claims"]]
     assert "syntax error" in told[1]["error"]
+    assert capsys.readouterr().err.startswith("warning: 1 of 2 rows could not be judged; b: ")
     source.write_text('{"id": [3]}\n')
     assert main([f"--jsonl={source}"]) == 2
     assert (
