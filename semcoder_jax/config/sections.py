@@ -10,7 +10,6 @@ from semcoder_jax.errors import UserError
 COMPUTE_DTYPES = ("float32", "bfloat16", "float16")
 DATA_SOURCES = ("synthetic", "jsonl", "pyx", "tokens")
 OVERLONG = ("truncate", "drop", "refuse")
-MUON_PRECONDITIONINGS = ("frobenius", "aol")
 OPTIMIZERS = ("adamw", "muon")
 REMAT_POLICIES = (  # remat.POLICIES defines them
     "none",
@@ -144,10 +143,7 @@ class OptimizerConfig:
     Muon updates the matrices of the layers; embeddings, the output matrix and norms go by AdamW
     at `adam_peak_learning_rate` (None: the same peak). `muon_update_rms` None scales an
     update by sqrt(max(1, out/in)), as Jordan does; 0.2 gives every update AdamW's usual size, as
-    Liu et al. do, so that one learning rate suits both. Each update comes by `muon_iterations` of
-    Newton-Schulz from a matrix that is first divided by its Frobenius norm or, with
-    `muon_preconditioning` "aol", row by row as in almost-orthogonal layers (Prach & Lampert, 2022),
-    from where one iteration fewer is enough.
+    Liu et al. do, so that one learning rate suits both.
 
     `ema_decay` above 0 keeps an exponential moving average of the parameters, which evaluations,
     checkpoints and exports use in their place; it is the share of the old average, e.g. 0.999.
@@ -164,23 +160,12 @@ class OptimizerConfig:
     clip_norm: float = 1.0
     adam_peak_learning_rate: float | None = None
     muon_momentum: float = 0.95
-    muon_iterations: int = 5
-    muon_preconditioning: str = "frobenius"
     muon_update_rms: float | None = None
     ema_decay: float = 0.0
 
     def __post_init__(self):
         if self.name not in OPTIMIZERS:
             raise ConfigError(f"optimizer.name {self.name!r} is none of {list(OPTIMIZERS)}")
-        if self.muon_preconditioning not in MUON_PRECONDITIONINGS:
-            raise ConfigError(
-                f"optimizer.muon_preconditioning {self.muon_preconditioning!r} is none of "
-                f"{list(MUON_PRECONDITIONINGS)}"
-            )
-        if self.muon_iterations < 1:
-            raise ConfigError(
-                f"optimizer.muon_iterations {self.muon_iterations} must be at least 1"
-            )
         for name in ("peak_learning_rate", "adam_peak_learning_rate"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:

@@ -71,12 +71,10 @@ def _make_updates(config: OptimizerConfig, num_steps: int) -> optax.GradientTran
         return optax.chain(clip, adam)
     muon = optax.contrib.muon(
         schedule,
-        ns_steps=config.muon_iterations,
         beta=config.muon_momentum,
         weight_decay=config.weight_decay,
         muon_weight_dimension_numbers=muon_dimension_numbers,
         consistent_rms=config.muon_update_rms,
-        preconditioning=config.muon_preconditioning,
     )
     # optax's muon brings an AdamW of its own that cannot spare the norms from decay.
     return optax.chain(clip, optax.partition({"muon": muon, "adam": adam}, muon_labels))

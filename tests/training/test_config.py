@@ -80,8 +80,6 @@ def test_architecture_from_few_fields():
         ({"data__source": "synthetic"}, "data.train: only for data.source 'jsonl'; it is 'synth"),
         ({"model__num_layers": 0}, "model.num_layers is 0, expected at least 1"),
         ({"model__num_heads": 5}, "model.hidden_size"),
-        ({"optimizer__muon_iterations": 0}, "optimizer.muon_iterations 0 must be at least 1"),
-        ({"optimizer__muon_preconditioning": "AOL"}, "'AOL' is none of ['frobenius', 'aol']"),
         ({"model__architecture": "6.7"}, "model.architecture '6.7': did you mean 6.7b?"),
         ({"model__init_from": "x", "initialization__offset_heads": [1]}, "drop initialization"),
         ({"initialization__offset_heads": 1}, "initialization.offset_heads is 1, expected tuple"),

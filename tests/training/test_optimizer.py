@@ -121,32 +121,6 @@ def test_muon_orthogonalizes_each_layers_matrix(update_rms, scale_of):
                 np.testing.assert_allclose(left @ inner @ right, update, atol=1e-3)
 
 
-def test_muon_from_rescaled_rows():
-    """Beside the published iteration in float64: rows divided by the root of their sums of
-    |G G'|, then four steps of X = a X + (b A + c A A) X with A = X X'."""
-    config = OptimizerConfig(
-        name="muon",
-        peak_learning_rate=0.5,
-        clip_norm=0.0,
-        muon_iterations=4,
-        muon_preconditioning="aol",
-        muon_update_rms=1.0,
-    )
-    optimizer = make_optimizer(config, 1000)
-    rate = float(learning_rate_schedule(config, 1000)(0))
-    params, gradients = parameters(), parameters(seed=1)
-    updates, _ = jax.jit(optimizer.update)(gradients, optimizer.init(params), params)
-    found, gradient = (tree["layers"]["feed_forward"]["up_DxF"] for tree in (updates, gradients))
-    for layer in range(L):
-        x = np.asarray(gradient[layer], np.float64)  # wide: its rows are the shorter side
-        assert x.shape == (D, F) and D <= F
-        x = x / np.sqrt(np.abs(x @ x.T).sum(-1, keepdims=True))
-        for _ in range(4):
-            a = x @ x.T
-            x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-        np.testing.assert_allclose(found[layer], -rate * F**0.5 * x, rtol=1e-3, atol=1e-4)
-
-
 def test_muon_leaves_embeddings_and_norms_to_adamw():
     config = OptimizerConfig(
         name="muon",
