@@ -7,14 +7,34 @@ results do not depend on the machine's speed.
 """
 
 import contextlib
+import gc
 import multiprocessing
+import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
 CPU_SECONDS = 120.0
+_CONTEXT = multiprocessing.get_context("forkserver")  # not fork: a caller may hold threads
+# Imported once, by the process from which the workers are forked: narrators and verifiers take most
+# of a second.
+_PRELOADED = ["data_pipeline.builder.row_maker"]
+_NEW_OBJECTS = 50_000  # between two searches for garbage: reading trees makes many, and no cycles
+
+
+def prepare_workers() -> None:
+    """Starts the process from which workers are forked; it imports their modules meanwhile."""
+    _CONTEXT.set_forkserver_preload(_PRELOADED)
+    resource_tracker.ensure_running()  # its start would let interrupts through again
+    # An interrupt reaches all processes of a terminal; these end with the caller.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class TookTooLong(Exception):
@@ -53,11 +73,12 @@ class BoundedWorker:
             self._stop()
 
     def _start(self) -> Connection:
-        # Not fork: a caller may hold threads.
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(theirs, self._make, self._cpu_seconds), daemon=True
+        prepare_workers()
+        self._connection, theirs = _CONTEXT.Pipe()
+        self._process = _CONTEXT.Process(
+            target=_serve,
+            args=(theirs, self._make, self._cpu_seconds, dict(os.environ)),
+            daemon=True,
         )
         self._process.start()
         theirs.close()
@@ -77,11 +98,21 @@ class BoundedWorker:
             self._connection = self._process = None
 
 
-def _serve(connection: Connection, make: Callable[[], Callable[[Any], Any]], seconds: float):
+def _serve(
+    connection: Connection,
+    make: Callable[[], Callable[[Any], Any]],
+    seconds: float,
+    environment: Mapping[str, str],
+) -> None:
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # which ends the process
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the asker stops, and this one with it
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    os.environ.clear()  # of when the first worker was prepared
+    os.environ.update(environment)
     with contextlib.ExitStack() as stack:
         work = make()
+        gc.freeze()  # modules stay
+        gc.set_threshold(_NEW_OBJECTS)
         if hasattr(work, "close"):
             stack.callback(work.close)
         while True:
@@ -91,7 +122,7 @@ def _serve(connection: Connection, make: Callable[[], Callable[[Any], Any]], sec
                 return
             signal.setitimer(signal.ITIMER_PROF, seconds)
             try:
-                answer = work(item), None
+                answer: tuple[Any, Exception | None] = work(item), None
             except Exception as error:
                 answer = None, error
             finally:

@@ -215,11 +215,17 @@ def make_rows(folder: AnyPath, work: RowWork, held_out: frozenset[str]) -> list[
     with contextlib.ExitStack() as stack:
         for maker in makers:
             stack.callback(maker.close)
+        longest_first = sorted(groups, key=lambda name: (-_length(groups[name]), name))
         rows = list(
             _share_out(
-                sorted(groups),
+                longest_first,  # so that no helper is left alone with a long one at the end
                 makers,
                 lambda maker, name: maker.write(name, groups[name], held_out),
             )
         )
     return sorted(rows, key=lambda row: row["file"])
+
+
+def _length(seeds: Iterable[Seed]) -> int:
+    """Returns the characters of the seeds' programs, by which the work on them grows."""
+    return sum(len(seed.code) for seed in seeds)

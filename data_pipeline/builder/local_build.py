@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from data_pipeline.builder import local, selection
+from data_pipeline.builder.deadline import prepare_workers
 from data_pipeline.builder.groups import read_group
 from data_pipeline.builder.held_out import EVAL, TRAIN, held_out_seeds
 from data_pipeline.builder.options import BuildError
@@ -45,6 +46,7 @@ class LocalBuild(Steps):
     # ---- seeds
 
     def find_seeds(self) -> None:
+        prepare_workers()
         self._seeds = self.work / "seeds" / self.seeds_recipe[:24]
         whole = self._seeds / "whole"
         with self.measure_time("seeds"):

@@ -1,6 +1,7 @@
 """Tests parts of the data build: ids, splits, counts, and the recheck of records against runs."""
 
 import json
+import os
 import re
 import time
 from collections import Counter
@@ -160,6 +161,23 @@ def test_work_without_an_end_is_ended_and_other_work_is_not():
     with pytest.raises(KeyError, match="no such item"):
         work(1)
     assert work(5) == [4, 5]
+    work.close()
+
+
+def reading_environment():
+    return os.environ.get
+
+
+def test_each_worker_has_the_environment_of_its_start(monkeypatch):
+    """Workers are forked from a process that has that of the first one's start."""
+    for value in ("one", "two"):
+        monkeypatch.setenv("SEMCODER_TESTED", value)
+        work = BoundedWorker(reading_environment)
+        assert work("SEMCODER_TESTED") == value
+        work.close()
+    monkeypatch.delenv("SEMCODER_TESTED")
+    work = BoundedWorker(reading_environment)
+    assert work("SEMCODER_TESTED") is None
     work.close()
 
 
