@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import errno
 import hashlib
+import json
 import math
 import os
 import shutil
@@ -270,7 +271,8 @@ def restore_step(workdir: AnyPath, wanted, which: int | str | None = None, **oth
     """Restores the parameters of a checkpoint, and the items in `others`.
 
     `wanted` is a tree of ShapeDtypeStructs with shardings; `which` is a step, "best" (by the
-    run's `train.best_by`), or None for the latest. Raises CheckpointError.
+    run's `train.best_by`, of a run with `train.keep_best`), or None for the latest. Raises
+    CheckpointError.
     """
     options = ocp.CheckpointManagerOptions(read_only=True, save_interval_steps=0, create=False)
     with quiet_logs():  # Orbax warns that a read-only manager cannot write
@@ -304,6 +306,11 @@ def _find_step(workdir: AnyPath, manager: ocp.CheckpointManager, which: int | st
     if which != "best":
         known = ", ".join(map(str, sorted(steps)))
         raise CheckpointError(f"{workdir}: no checkpoint of step {which}, expected {known} or best")
+    if _keeps_no_best(workdir):
+        known = ", ".join(map(str, sorted(steps)))
+        raise CheckpointError(
+            f"{workdir}: the run kept no best step (train.keep_best is False); it has {known}"
+        )
     evaluations = {step: _evaluation(manager, step) for step in steps}
     best_by = evaluations[max(steps)].get("best_by", "loss")
     losses = {step: _loss(evaluation, best_by) for step, evaluation in evaluations.items()}
@@ -313,6 +320,18 @@ def _find_step(workdir: AnyPath, manager: ocp.CheckpointManager, which: int | st
             f"{workdir}: none of its checkpoints was evaluated; train.keep_best keeps the best one"
         )
     return min(evaluated)[1]
+
+
+def _keeps_no_best(workdir: AnyPath) -> bool:
+    """Returns whether the run's config says so; an imported model has none.
+
+    The best of the newest checkpoints, which such a run keeps, is nearly always the last.
+    """
+    try:
+        fields = json.loads((workdir / "config.json").read_text(encoding="utf-8"))
+        return fields["train"]["keep_best"] is False
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def _evaluation(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:

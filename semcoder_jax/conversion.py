@@ -16,13 +16,20 @@ import orbax.checkpoint as ocp
 from flax import nnx
 from jax.sharding import Mesh
 
-from data_pipeline.files import AnyPath, as_path, built_folder, is_remote, local_copy
+from data_pipeline.files import (
+    AnyPath,
+    as_path,
+    built_folder,
+    is_remote,
+    is_same_place,
+    local_copy,
+)
 from semcoder_jax import checkpoints, hf
 from semcoder_jax.config import DecoderConfig
 from semcoder_jax.hf import card, hub, verification
 from semcoder_jax.hf.adapter import export_adapter as write_adapter
 from semcoder_jax.hf.config import CONFIG_FILE, read_json
-from semcoder_jax.hf.directory import check_writable, rename_when_complete
+from semcoder_jax.hf.directory import CARD_FILE, check_writable, rename_when_complete
 from semcoder_jax.hf.layout import parameter_count, tensor_shapes
 from semcoder_jax.hf.rope import describe_rope, rope_fields
 from semcoder_jax.hf.shards import DEFAULT_SHARD_BYTES, ShardReader, check_space, stored_dtype
@@ -53,6 +60,9 @@ class Description:
       data: sources of the training data.
       scores: measured results by name, such as {"HumanEval pass@1": 0.5}, or a JSON file of them.
       license: an SPDX-like name of hf.card.LICENSES; None: the base model's, else the default.
+
+    What is not given is taken from the card of an export, if that is exported again; but scores
+    are not, since they were measured on the numbers as that one stores them.
     """
 
     name: str | None = None
@@ -128,10 +138,13 @@ def export(
       progress: whether a bar is shown.
 
     Raises HFError or CheckpointError if the checkpoint cannot be read, HFError if the output is
-    there already, MeshError if the devices do not divide.
+    there already or the checkpoint itself, MeshError if the devices do not divide.
     """
     checkpoint, output = as_path(checkpoint), as_path(output)
     model_directory = find_model_directory(checkpoint)
+    if is_same_place(checkpoint, output):
+        raise hf.HFError(f"{output}: is the checkpoint itself; expected another directory to write")
+    check_writable(output, overwrite=overwrite)
     dtype = dtype or stored_dtype(model_directory)
     content = _card_content(description or Description(), output, checkpoint, model_directory)
     model = load_model(checkpoint, mesh=_make_mesh(tensor), dtype=dtype, step=step)
@@ -166,6 +179,7 @@ def export_adapter(
     checkpoint, output = as_path(checkpoint), as_path(output)
     description = description or Description()
     model_directory = find_model_directory(checkpoint)
+    check_writable(output, overwrite=overwrite)
     adapters = _read_adapters(checkpoint, model_directory, step)
     config = hf.read_config(model_directory)
     _check_same_rope(config, adapters.base)
@@ -248,8 +262,10 @@ def verify_export(
       progress: whether a bar is shown.
 
     Returns a report: `report.passed` is True if the copies are equal, `str(report)` is a table.
-    Raises HFError or CheckpointError if a copy cannot be read or the architectures differ.
+    Raises HFError or CheckpointError if a copy cannot be read or the architectures differ, and
+    HFError without torch.
     """
+    verification.import_torch()  # before anything is read
     checkpoint = as_path(checkpoint)
     directory = local_copy(hub.find_source(str(source), revision=revision))
     config = hf.read_config(directory)
@@ -294,19 +310,23 @@ def _card_content(
     description: Description, output: AnyPath, checkpoint: AnyPath, model_directory: AnyPath
 ) -> card.CardContent:
     stored_name = read_json(model_directory / CONFIG_FILE).get("_name_or_path")
-    origin = description.base_model or stored_name
+    kept = card.CardFacts()
+    if model_directory == checkpoint and (path := checkpoint / CARD_FILE).is_file():
+        kept = card.read_card(path.read_text(encoding="utf-8", errors="replace"))
+    origin = description.base_model or kept.base_model or stored_name
     run_record = checkpoint / "config.json"
-    recipe = None
+    recipe = kept.recipe
     if model_directory != checkpoint and run_record.is_file():
         recipe = read_json(run_record)
     return card.CardContent(
         name=description.name or output.name,
         license=description.license
+        or (None if description.base_model else kept.license)
         or card.default_license(
             origin, hf.read_config(model_directory), trained_here=recipe is not None
         ),
         base_model=origin if hub.is_hub_id(origin) else None,
-        data=tuple(description.data),
+        data=tuple(description.data) or kept.data,
         recipe=recipe,
         scores=_read_scores(description.scores),
     )

@@ -9,6 +9,7 @@ from data_pipeline.files.atomic import (
     built_folder,
     check_outside,
     check_separate,
+    is_same_place,
     make_folder,
     open_atomically,
     partial_folder,
@@ -48,6 +49,7 @@ from data_pipeline.files.ownership import (
     is_page,
 )
 from data_pipeline.files.path_flags import (
+    check_given_path,
     check_path,
     local_path_flag,
     named_path,
@@ -74,6 +76,7 @@ __all__ = [
     "cache_folder",
     "check_continuable",
     "check_folder_ours",
+    "check_given_path",
     "check_has_folder",
     "check_id",
     "check_output",
@@ -88,6 +91,7 @@ __all__ = [
     "hold_lock",
     "is_page",
     "is_remote",
+    "is_same_place",
     "is_unfinished",
     "local_copy",
     "local_path_flag",

@@ -83,15 +83,21 @@ def make_folder(folder: str | os.PathLike) -> None:
 def partial_folder(folder: str | os.PathLike) -> Path:
     """Returns the hidden folder beside `folder` in which to build it.
 
-    It is always the same one, so that a new attempt can remove what a killed one left there. For a
-    folder in an object store it is a local folder for temporary files.
+    It is always the same one, so that a new attempt can remove what a killed one left there. Of a
+    link it is beside the folder that the link points to. For a folder in an object store it is a
+    local folder for temporary files.
     """
     if is_remote(folder):
         from data_pipeline.files.uploads import staging_folder
 
         return staging_folder(as_path(folder))
-    folder = Path(folder)
+    folder = _linked(Path(folder))
     return folder.with_name(f".{folder.name}{PARTIAL}")
+
+
+def _linked(folder: Path) -> Path:
+    """Returns the folder that a link points to, which is the one to replace; others unchanged."""
+    return Path(os.path.realpath(folder)) if folder.is_symlink() else folder
 
 
 @contextlib.contextmanager
@@ -157,7 +163,7 @@ def replace_folder(
     """Renames the complete folder `new` to `folder`, then deletes the one it replaces.
 
     A kill between the two renames leaves the old folder beside it as `.NAME.semcoder-replaced`.
-    Raises FileError.
+    If `folder` is a link, the folder that it points to is replaced. Raises FileError.
 
     A folder in an object store is replaced by removing its `marker`, uploading the local folder
     `new` with the marker as its last file, and removing `new`. Killed in between, it has no marker.
@@ -182,6 +188,7 @@ def replace_folder(
         upload_folder(new, folder, marker)
         shutil.rmtree(new)
         return
+    folder = _linked(folder)
     replaced = folder.with_name(f".{folder.name}{REPLACED}")
     make_folder(folder.parent)
     with _raise_file_errors(folder):
@@ -232,6 +239,11 @@ def _identity(path: str | os.PathLike) -> str | tuple[int, int]:
     if os.path.exists(place):  # a hard link is the same file
         return os.stat(place).st_dev, os.stat(place).st_ino
     return place
+
+
+def is_same_place(first: str | os.PathLike, second: str | os.PathLike) -> bool:
+    """Returns whether two paths name the same file or folder, links followed."""
+    return _identity(first) == _identity(second)
 
 
 def check_outside(

@@ -15,7 +15,7 @@ from data_pipeline.files.paths import AnyPath, as_path, expand_home, is_remote
 def path_flag(text: str) -> AnyPath:
     """Returns the path that a flag names: a local one, or one in a store that answers."""
     try:
-        return check_path(text)
+        return check_given_path(text)
     except (UserError, OSError) as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -37,7 +37,7 @@ def path_texts(text: str) -> str:
 def named_path(text: str) -> str:
     """Returns `text` of the form NAME=PATH, or `text` itself where a command refuses it later."""
     name, equals, path = text.partition("=")
-    return name + equals + path_text(path)
+    return name + equals + path_text(path) if equals else name
 
 
 def local_path_flag(reason: str) -> Callable[[str], str]:
@@ -45,6 +45,7 @@ def local_path_flag(reason: str) -> Callable[[str], str]:
 
     def local_path(text: str) -> str:
         try:
+            _refuse_no_path(text)
             if not is_remote(text):
                 return expand_home(text)
         except UserError as error:
@@ -52,6 +53,26 @@ def local_path_flag(reason: str) -> Callable[[str], str]:
         raise argparse.ArgumentTypeError(f"{text}: expected a local path: {reason}")
 
     return local_path
+
+
+def check_given_path(text: str) -> AnyPath:
+    """Returns the path that a flag with this text names; see `check_path`.
+
+    Raises UserError also for an empty text, which would name the current folder, and for `-`, which
+    other programs take for standard input or output.
+    """
+    _refuse_no_path(text)
+    return check_path(text)
+
+
+def _refuse_no_path(text: str) -> None:
+    if not text.strip():
+        raise UserError("empty; expected a path")
+    if text == "-":
+        raise UserError(
+            "-: expected a path; standard input is /dev/stdin, standard output /dev/stdout, and a "
+            "file of that name ./-"
+        )
 
 
 def check_path(text: str | os.PathLike) -> AnyPath:

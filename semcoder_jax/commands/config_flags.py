@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from data_pipeline.errors import UserError
-from data_pipeline.files import check_path
+from data_pipeline.files import check_given_path
 from data_pipeline.terminal.command_line import CommandLineError
 from data_pipeline.terminal.config_modules import no_bytecode
 from semcoder_jax.config.paths import check_paths
@@ -84,9 +84,10 @@ def parse_arguments(
 
 
 def _check_path(name: str, value: str | None) -> None:
-    """Raises CommandLineError if a flag names a path that no storage holds."""
+    """Raises CommandLineError if a flag, unless it is not given (None), names no usable path."""
     try:
-        check_path(value or "")
+        if value is not None:
+            check_given_path(value)
     except UserError as error:
         raise CommandLineError(f"--{name}: {error}") from None
 

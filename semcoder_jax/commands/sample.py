@@ -37,6 +37,8 @@ def _run(arguments: Sequence[str]) -> None:
         value = getattr(args, name)
         if value is not None and value < 1:
             raise CommandLineError(f"--{name}={value}: expected at least 1")
+    if "" in args.stop:
+        raise CommandLineError("--stop=: empty; expected the text that ends a row")
     from semcoder_jax.evaluation.prompt_file import sample_file  # JAX starts here, after the flags
     from semcoder_jax.inference.params import SamplingParams
 
@@ -49,7 +51,7 @@ def _run(arguments: Sequence[str]) -> None:
         top_k=args.top_k,
         logprobs=args.logprobs,
     )
-    sample_file(
+    count = sample_file(
         args.checkpoint,
         args.prompts,
         args.output,
@@ -58,6 +60,7 @@ def _run(arguments: Sequence[str]) -> None:
         num_slots=args.slots,
         speculation=args.speculation,
     )
+    print(f"{args.output}: {count:,} rows" if count != 1 else f"{args.output}: 1 row")
 
 
 def _parser() -> CommandParser:

@@ -65,7 +65,10 @@ class Prompt:
 
 
 def read_prompts(path: str | Path) -> list[Prompt]:
-    """Reads a prompt file, skipping blank lines. Raises PromptFileError (file:line, field)."""
+    """Reads a prompt file, skipping blank lines. Raises PromptFileError (file:line, field).
+
+    A file without any prompt is an error, too.
+    """
     prompts: dict[str | int, Prompt] = {}
     for number, line in read_numbered_lines(path, raises=PromptFileError):
         where = f"{path}:{number}"
@@ -79,6 +82,8 @@ def read_prompts(path: str | Path) -> list[Prompt]:
             raise PromptFileError(f"{where}: field 'id': {name!r} stands in line {first}")
         changes = {field: row[field] for field in ROW_FIELDS if field in row}
         prompts[name] = Prompt(name, row["prompt"], number, changes)
+    if not prompts:
+        raise PromptFileError(f'{path}: no prompts; expected a row {{"id", "prompt"}} in a line')
     return list(prompts.values())
 
 
@@ -92,8 +97,10 @@ def sample_file(
     num_slots: int | None = None,
     speculation: str = "auto",
     progress: str | None = "sampling",
-) -> None:
+) -> int:
     """Writes the completions of all prompts to `output`, atomically at the end.
+
+    Returns the number of rows written.
 
     Stores finished rows in OUTPUT.partial, from which the same call resumes. `n` is the number
     of samples per prompt, `num_slots` the number of rows decoded together (None: the default of
@@ -130,6 +137,7 @@ def sample_file(
         )
         write_rows(output, rows, ensure_ascii=False)
     partial.unlink()
+    return sum(request.n for request in requests)
 
 
 def _requests(

@@ -21,6 +21,7 @@ from semcoder_jax.config import DecoderConfig, LoRAConfig
 from semcoder_jax.errors import HFError
 from semcoder_jax.hf.adapter_config import (
     ADAPTER_CONFIG_FILE,
+    ADAPTER_FILE,
     adapter_config,
     check_adapter_config,
     lora_of_adapter,
@@ -29,8 +30,6 @@ from semcoder_jax.hf.config import read_json, write_json
 from semcoder_jax.hf.directory import CARD_FILE, copy_license, rename_when_complete
 from semcoder_jax.hf.layout import abstract_params
 from semcoder_jax.model.lora import TARGETS, initial_adapters
-
-ADAPTER_FILE = "adapter_model.safetensors"
 
 
 def export_adapter(

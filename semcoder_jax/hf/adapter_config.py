@@ -10,6 +10,7 @@ from semcoder_jax.config import LORA_TARGETS, LoRAConfig
 from semcoder_jax.errors import HFError
 
 ADAPTER_CONFIG_FILE = "adapter_config.json"
+ADAPTER_FILE = "adapter_model.safetensors"
 # Fields that must be those of the `lora` section, with peft's defaults.
 _HONOURED = {"peft_type": None, "r": 8, "lora_alpha": 8, "use_rslora": False}
 # Names, versions, and settings of peft's own training.

@@ -2,13 +2,15 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 
-from huggingface_hub import EvalResult, ModelCardData
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from semcoder_jax.config import MODELS, DecoderConfig
 from semcoder_jax.hf.rope import describe_rope
 
+TAGS = ["code", "semcoder", "jax"]  # by which a card of ours is known
 # Of config.MODELS, those whose weights can only come from DeepSeek.
 DEEPSEEK_MODELS = ("1.3b", "6.7b", "33b", "deepseek-coder-7b-v1.5")
 
@@ -55,6 +57,47 @@ class CardContent:
     scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
+@dataclasses.dataclass(frozen=True)
+class CardFacts:
+    """Holds what a card tells of where its weights come from; None or empty: not told."""
+
+    license: str | None = None
+    base_model: str | None = None
+    data: tuple[str, ...] = ()
+    recipe: Mapping | None = None
+
+
+def read_card(text: str) -> CardFacts:
+    """Returns the facts of a card that `model_card` wrote; none of any other text."""
+    try:
+        metadata = ModelCard(text, ignore_metadata_errors=True).data.to_dict()
+        if metadata.get("tags") != TAGS:
+            return CardFacts()
+        recipe = _RECIPE.search(text)
+        fields = json.loads(recipe[1]) if recipe else None
+    except Exception:  # YAML and huggingface_hub raise many kinds for what is no card
+        return CardFacts()
+    told = [metadata.get(field) for field in ("license", "license_name")]
+    names = [
+        name
+        for name, license_ in LICENSES.items()
+        if name != "unknown"
+        and told == [license_.fields.get(field) for field in ("license", "license_name")]
+    ]
+    base_model = metadata.get("base_model")
+    data = _DATA.search(text)
+    return CardFacts(
+        license=names[0] if names else None,
+        base_model=base_model if isinstance(base_model, str) else None,
+        data=tuple(line[2:] for line in data[1].splitlines()) if data else (),
+        recipe=fields if isinstance(fields, dict) else None,
+    )
+
+
+_RECIPE = re.compile(r"^## Recipe\n\n```json\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
+_DATA = re.compile(r"^## Data\n\n((?:- .*\n)+)", re.MULTILINE)
+
+
 def default_license(origin: str | None, config: DecoderConfig, trained_here: bool) -> str:
     """Returns the license of a model without an explicit one.
 
@@ -75,7 +118,7 @@ def model_card(content: CardContent, config: DecoderConfig, parameters: int, dty
         base_model=content.base_model,
         library_name="peft" if content.adapter else "transformers",
         pipeline_tag="text-generation",
-        tags=["code", "semcoder", "jax"],
+        tags=TAGS,
         model_name=content.name,
         eval_results=[
             EvalResult(

@@ -1,6 +1,7 @@
 """Reads and atomically writes model directories for transformers, vLLM and others."""
 
 import contextlib
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from data_pipeline.files import (
     as_path,
     built_folder,
     is_remote,
+    is_same_place,
     is_unfinished,
     mark_finished,
     mark_unfinished,
@@ -27,7 +29,7 @@ from data_pipeline.files import (
 )
 from semcoder_jax.config import DecoderConfig
 from semcoder_jax.errors import HFError
-from semcoder_jax.hf.adapter_config import ADAPTER_CONFIG_FILE
+from semcoder_jax.hf.adapter_config import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from semcoder_jax.hf.config import (
     CONFIG_FILE,
     DTYPES,
@@ -39,10 +41,11 @@ from semcoder_jax.hf.config import (
 from semcoder_jax.hf.generation import GENERATION_CONFIG_FILE, with_end_token
 from semcoder_jax.hf.layout import parameter_count, tensor_shapes
 from semcoder_jax.hf.shards import DEFAULT_SHARD_BYTES, ShardWriter, check_space
-from semcoder_jax.hf.tokenizer import check_vocabulary, write_tokenizer
+from semcoder_jax.hf.tokenizer import check_vocabulary, is_small_file, write_tokenizer
 from semcoder_jax.hf.weights import read_params, tensors
 
 CARD_FILE = "README.md"
+_WEIGHTS = re.compile(r"model(-\d{5,}-of-\d{5,})?\.safetensors|model\.safetensors\.index\.json")
 TOKEN_ID_FIELDS = ("bos_token_id", "eos_token_id")
 
 
@@ -130,7 +133,7 @@ def export(
     which is then renamed. In an object store they are uploaded one by one, config.json last.
     Parameters may lie on any mesh; all processes must call, the first
     writes. Raises HFError if the directory exists (without `overwrite`; with it, if it holds no
-    model) or the disk is full.
+    model, or files that no export writes) or the disk is full.
     """
     directory = as_path(directory)
     if dtype not in DTYPES:
@@ -159,7 +162,7 @@ def rename_when_complete(directory: AnyPath, *, overwrite: bool) -> Iterator[Any
 
     In an object store it is `directory` itself. All processes of a run must enter; the first one
     creates, renames and removes. With `overwrite` it replaces a model or an adapter, never another
-    directory. Raises HFError.
+    directory, nor one with files that no export writes. Raises HFError.
     """
     check_writable(directory, overwrite=overwrite)
     if is_remote(directory):
@@ -176,7 +179,7 @@ def rename_when_complete(directory: AnyPath, *, overwrite: bool) -> Iterator[Any
         yield partial
         _sync(f"written {directory}")
         if first:
-            replace_folder(partial, directory, is_ours=_is_model)
+            replace_folder(partial, directory, is_ours=_may_replace)
     except BaseException:
         if first:
             shutil.rmtree(partial, ignore_errors=True)
@@ -188,10 +191,23 @@ def check_writable(directory: AnyPath, *, overwrite: bool = False) -> None:
     """Raises HFError if there is something that a model may not replace."""
     if not directory.exists() or is_unfinished(directory):
         return
-    if not directory.is_dir() or (not overwrite and any(directory.iterdir())):
+    if not directory.is_dir():
+        raise HFError(f"{directory}: expected a directory; it is a file")
+    if is_same_place(directory, "."):  # the shell would be left in a folder that is gone
+        raise HFError(
+            f"{directory}: is the current folder, which a new one would replace; name one in it"
+        )
+    if not any(directory.iterdir()):
+        return
+    if not overwrite:
         raise HFError(f"{directory}: already exists and is not empty")
-    if any(directory.iterdir()) and not _is_model(directory):
+    if not _is_model(directory):
         raise HFError(f"{directory}: holds no model and is therefore not overwritten")
+    if name := _foreign_name(directory):
+        raise HFError(
+            f"{directory}: holds {name}, which no export writes, and is therefore not overwritten; "
+            "move it away or name another directory"
+        )
 
 
 @contextlib.contextmanager
@@ -241,3 +257,19 @@ def _is_model(directory: AnyPath) -> bool:
     configs = (directory / name for name in (CONFIG_FILE, ADAPTER_CONFIG_FILE))
     weights = (path for pattern in ("*.safetensors", "*.bin") for path in directory.glob(pattern))
     return any(path.is_file() for path in configs) and any(weights)
+
+
+def _may_replace(directory: AnyPath) -> bool:
+    return _is_model(directory) and _foreign_name(directory) is None
+
+
+def _foreign_name(directory: AnyPath) -> str | None:
+    """Returns the name of the first file or folder there that no export writes, if any."""
+    names = sorted(path.name for path in directory.iterdir() if not _is_exported(path))
+    return names[0] if names else None
+
+
+def _is_exported(path: AnyPath) -> bool:
+    name = path.name
+    ours = is_small_file(name) or name in (ADAPTER_CONFIG_FILE, ADAPTER_FILE)
+    return path.is_file() and (ours or _WEIGHTS.fullmatch(name) is not None)

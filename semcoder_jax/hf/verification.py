@@ -9,6 +9,7 @@ import dataclasses
 import importlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -161,14 +162,23 @@ def verify(
     )
 
 
+def import_torch() -> Any:
+    """Returns the module torch. Raises HFError with the command that installs it."""
+    try:
+        import torch
+    except ImportError:
+        raise HFError(
+            "verify-export compares with transformers, which needs torch: pip install torch "
+            "(its CPU build is enough)"
+        ) from None
+    return torch
+
+
 class _TransformersSide:
     """Computes transformers' layers in float32, with eager attention."""
 
     def __init__(self, directory: Path, config: DecoderConfig, positions_BxT: np.ndarray):
-        try:
-            import torch
-        except ImportError:
-            raise HFError("verify compares with transformers, which needs torch") from None
+        torch = import_torch()
         from transformers import AutoConfig
 
         kind = model_type(config)

@@ -150,11 +150,39 @@ def test_a_path_that_nothing_holds_ends_a_command(module, words, action, object_
 
 
 def test_a_command_may_get_what_is_no_address():
-    for text in ("a/b", "../a", "~a", "/dev/stdout", "C:/a", "deepseek-ai/x", "a:b", "", "."):
+    for text in ("a/b", "../a", "~a", "/dev/stdout", "C:/a", "deepseek-ai/x", "a:b", "./-", "."):
         assert path_text(text) == text
         assert str(path_flag(text)) == str(Path(text))
     home = str(Path.home() / "a")
     assert path_text("~/a") == str(path_flag("~/a")) == home and path_texts("b,~/a") == f"b,{home}"
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "action"),
+    PATHS,
+    ids=[" ".join([m.rpartition(".")[2], *words, a.dest]) for m, words, a in PATHS],
+)
+def test_a_dash_and_nothing_are_no_paths(module, words, action, capsys):
+    main = importlib.import_module(module).main
+    for text, told in (("-", "standard input is /dev/stdin"), ("", "empty"), (" ", "empty")):
+        value = f"name={text}" if action.type is named_path else text
+        flags = [f"{action.option_strings[0]}={value}"] if action.option_strings else [value]
+        assert main([*words, *flags]) == 2
+        shown = capsys.readouterr()
+        assert shown.err.startswith("error: argument ") and shown.err.count("\n") == 1
+        assert told in shown.err and shown.out == ""
+
+
+def test_a_dash_and_nothing_are_no_paths_beside_a_config(capsys):
+    quickstart = f"--config={REPOSITORY}/configs/quickstart.py"
+    heldout = f"--config={REPOSITORY}/configs/eval/heldout.py"
+    calls = [(train.main, [quickstart], "workdir"), (reinforce.main, [quickstart], "workdir")]
+    calls += [(evaluate.main, [heldout], name) for name in evaluate.PATHS]
+    for main, line, name in calls:
+        for text, told in (("-", "-: expected a path"), ("", "empty")):
+            assert main([*line, f"--{name}={text}"]) == 2
+            shown = capsys.readouterr().err
+            assert shown.startswith(f"error: --{name}: {told}") and shown.count("\n") == 1, shown
 
 
 def test_a_folder_with_a_colon_stays_one(tmp_path, monkeypatch):

@@ -265,6 +265,16 @@ def test_a_folder_takes_the_place_of_ours_only(tmp_path):
     assert (target / "file").read_text() == "two" and new.exists()
 
 
+def test_the_folder_behind_a_link_is_replaced(tmp_path):
+    target = a_folder(tmp_path / "elsewhere" / "model", "one")
+    link = tmp_path / "link"
+    link.symlink_to(target)
+    replace_folder(a_folder(partial_folder(link), "two"), link)
+    assert link.is_symlink() and (target / "file").read_text() == "two"
+    assert os.listdir(tmp_path / "elsewhere") == ["model"]
+    assert sorted(os.listdir(tmp_path)) == ["elsewhere", "link"]
+
+
 def test_only_our_leftovers_are_removed(tmp_path):
     ours = [".a.1.ff.semcoder-partial", ".b.1.ff.semcoder-partial"]
     others = ["a", ".a.partial", "a.semcoder-partial", ".a.1.ff.semcoder-partial.txt"]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import huggingface_hub
 import jax
@@ -95,6 +96,13 @@ def test_verify_equal_rounded_and_different(source, workdir, tmp_path, capsys):
         assert f"different                    1\n    {name}" in report and "NOT EQUAL" in report
 
 
+def test_verify_without_torch_names_the_command(source, workdir, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
+    assert "which needs torch: pip install torch" in failure(
+        capsys, ["verify", f"--source={source}", f"--checkpoint={workdir}"]
+    )
+
+
 def test_verify_refuses_another_rope_scaling(source, workdir, tmp_path, capsys):
     wrong = shutil.copytree(source, tmp_path / "wrong")
     fields = json.loads((wrong / "config.json").read_text())
@@ -125,6 +133,32 @@ def test_card_tells_base_recipe_scores_and_licence(workdir, tmp_path):
     assert (result.dataset_name, result.metric_value) == ("HumanEval", 0.793)
     for text in ('"num_steps": 1092', "semcoder/PyX", "DeepSeek Model License", "| 0.793 |"):
         assert text in card.text
+
+
+def test_an_export_of_an_export_keeps_its_origin(workdir, tmp_path, capsys):
+    trained = shutil.copytree(workdir, tmp_path / "trained")
+    (trained / "config.json").write_text(json.dumps({"seed": 7, "note": "# a\n```\n"}))
+    first, second, plain = (tmp_path / name for name in ("first", "second", "plain"))
+    facts = ["--base_model=someone/base", "--license=mit", "--data=semcoder/PyX", "--data=mine"]
+    assert main(["export", f"--checkpoint={trained}", f"--output={first}", *facts]) == 0
+    again = ["export", f"--checkpoint={first}", f"--output={second}"]
+    assert main(again) == 0
+    card = huggingface_hub.ModelCard.load(second / "README.md")
+    assert (card.data.license, card.data.base_model) == ("mit", "someone/base")
+    recipe = card.text.partition("```json\n")[2].partition("\n```\n")[0]
+    assert json.loads(recipe) == {"seed": 7, "note": "# a\n```\n"}
+    assert "\n- semcoder/PyX\n- mine\n" in card.text
+
+    (first / "README.md").write_text("---\nlicense: mit\n---\n# A card of someone's\n")
+    assert main(["export", f"--checkpoint={first}", f"--output={plain}"]) == 0
+    assert huggingface_hub.ModelCard.load(plain / "README.md").data.license == "unknown"
+
+    (tmp_path / "link").symlink_to(first)
+    before = {path.name: path.read_bytes() for path in first.iterdir()}
+    for output in (first, tmp_path / "link"):
+        onto = ["export", f"--checkpoint={first}", f"--output={output}", "--overwrite"]
+        assert "is the checkpoint itself" in failure(capsys, onto)
+    assert {path.name: path.read_bytes() for path in first.iterdir()} == before
 
 
 def test_push_and_import_by_id(source, workdir, hub, tmp_path, capsys):

@@ -61,6 +61,22 @@ def test_rows_come_out_in_input_order(command, checkpoint, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"prompts.jsonl", "out.jsonl"}
 
 
+def test_the_end_tells_the_number_of_rows(command, capsys):
+    command |= {"n": "3", "max_new_tokens": "1"}
+    assert run(command) == 0
+    assert capsys.readouterr().out == f"{command['output']}: {3 * len(ROWS)} rows\n"
+    assert len(read(command["output"])) == 3 * len(ROWS)
+
+
+@pytest.mark.parametrize("content", ["", "\n", " \n\n"], ids=["empty", "newline", "blank"])
+def test_a_file_without_prompts_is_one_clear_line(content, command, tmp_path, capsys):
+    (tmp_path / "prompts.jsonl").write_text(content)
+    assert run(command) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "prompts.jsonl: no prompts; expected a row" in error
+    assert [path.name for path in tmp_path.iterdir()] == ["prompts.jsonl"]
+
+
 def test_an_interrupted_run_goes_on_and_ends_the_same(command, tmp_path, monkeypatch, capsys):
     assert run(command) == 0
     uninterrupted = read(command["output"])
@@ -168,7 +184,7 @@ def test_a_bad_row_is_named_by_file_line_and_field(content, message, command, tm
         ({"logprobs": "21"}, "logprobs=21"),
         ({"max_new_tokens": "0"}, "max_new_tokens=0"),
         ({"speculation": "maybe"}, "argument --speculation: invalid choice: 'maybe'"),
-        ({"stop": ""}, "stop="),
+        ({"stop": ""}, "--stop=: empty; expected the text that ends a row"),
     ],
 )
 def test_a_bad_flag_is_one_clear_line(change, message, command, tmp_path, capsys):
@@ -262,12 +278,6 @@ def test_help_names_every_flag_and_field(capsys):
 def test_a_missing_flag_is_one_clear_line(capsys):
     assert main(["--checkpoint=x"]) == 2
     assert "required: --prompts, --output" in capsys.readouterr().err
-
-
-def test_no_prompts_give_an_empty_file(command, tmp_path):
-    (tmp_path / "prompts.jsonl").write_text("")
-    assert run(command) == 0
-    assert read(command["output"]) == []
 
 
 def test_the_number_of_rows_is_rounded_up_as_the_help_says(capsys):

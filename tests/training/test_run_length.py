@@ -130,6 +130,13 @@ def test_the_best_checkpoint_stays_and_is_found(tmp_path):
         weight(tmp_path / "best", 4)
     assert saved(tmp_path / "newest", losses, 2, False) == [5, 6]
     assert weight(tmp_path / "newest", "best") == 5.0
+    record = tmp_path / "newest" / "config.json"
+    record.write_text('{"train": {"keep_best": true}}')
+    assert weight(tmp_path / "newest", "best") == 5.0
+    record.write_text('{"train": {"keep_best": false}}')
+    with pytest.raises(CheckpointError, match=r"newest: the run kept no best step .*it has 5, 6$"):
+        weight(tmp_path / "newest", "best")
+    assert weight(tmp_path / "newest", None) == 6.0
     saved(tmp_path / "none", {1: None, 2: None}, 2, True)
     with pytest.raises(CheckpointError, match="none of its checkpoints was evaluated"):
         weight(tmp_path / "none", "best")
