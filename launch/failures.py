@@ -17,11 +17,12 @@ def explain(error: CommandFailed, meanings: Iterable[tuple[str, str]], action: s
     text = f"{error.output}\n{error.stderr}"
     for pattern, meaning in meanings:
         if found := re.search(rf"^.*(?:{pattern}).*$", text, re.M):
-            return LaunchError(f"{action}: {meaning} ({_shorten(found[0])})")
+            return LaunchError(f"{action}: {meaning} ({shorten(found[0])})")
     reason = last_lines(error.stderr) or last_lines(error.output) or f"exit status {error.status}"
-    return LaunchError(f"{action} failed: {_shorten(reason)}")
+    return LaunchError(f"{action} failed: {shorten(reason)}")
 
 
-def _shorten(text: str, most: int = 300) -> str:
+def shorten(text: str, most: int = 300) -> str:
+    """Returns a text in one line, cut after `most` characters."""
     text = " ".join(text.split())
     return text if len(text) <= most else f"{text[:most]} …"

@@ -10,11 +10,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launch.errors import CommandFailed, LaunchError
+from launch.failures import shorten
 from launch.shell import Shell, last_lines
 
 # Seconds after which a command counts as failed; ssh and scp take as long as an installation.
 LIMITS = {"describe": 120.0, "create": 1800.0, "delete": 1800.0}
 _INSTALL = "https://cloud.google.com/sdk/docs/install has it"
+_SHOWN = 400  # characters of gcloud's own words
+# What follows an error and says nothing about it.
+_ADVICE = re.compile(
+    r"^(?:Usage:|To search the help text|For detailed information|If you would like to report|"
+    r"To check gcloud for common problems)",
+    re.M,
+)
 # What an error of gcloud means, by a pattern of its text; the first that matches.
 _MEANINGS = (
     ("login", r"active account|[Rr]eauthentication|invalid_grant|UNAUTHENTICATED",
@@ -88,7 +96,7 @@ class Gcloud:
 
 def explain(error: CommandFailed, action: str, name: str) -> CloudError:
     """Returns the failure with its meaning and gcloud's own words."""
-    reason = last_lines(_reason(error.stderr)) or f"exit status {error.status}"
+    reason = shorten(_reason(error.stderr), _SHOWN) or f"exit status {error.status}"
     cause = find_cause(error.stderr)
     if cause == "other":
         return CloudError(f"{action} {name} failed: {reason}", cause)
@@ -102,6 +110,12 @@ def find_cause(text: str) -> str:
 
 
 def _reason(stderr: str) -> str:
-    """Returns gcloud's "ERROR: …" lines where it has such, without the name of the command."""
-    found = re.findall(r"^ERROR: (?:\(gcloud[\w.-]*\) )?(.+)$", stderr, re.M)
-    return "\n".join(found) or stderr
+    """Returns what gcloud says from its first "ERROR: …" on, without the command and advice.
+
+    The first line often names the status alone, and those after it the field or the quota.
+    """
+    start = re.search(r"^ERROR: ", stderr, re.M)
+    if start is None:
+        return last_lines(stderr)
+    said = _ADVICE.split(stderr[start.start() :])[0]
+    return re.sub(r"^ERROR: (?:\(gcloud[\w.-]*\) )?|^\W*@type.*$", "", said, flags=re.M)

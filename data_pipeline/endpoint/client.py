@@ -9,8 +9,10 @@
 Transient failures (no connection, timeout, status 408, 409, 429 or 5xx, a truncated or invalid JSON
 body) are retried with exponential backoff. A server's Retry-After overrides the backoff and delays
 all requests of the client. Permanent failures (wrong key, unknown model, prompt too long) are
-raised at once. The key is read from the environment and appears in no message. What a server
-refuses in principle (see `dialect`) is sent otherwise, also for the requests that follow.
+raised at once, and so is a server that is not there: where no request has reached it yet and three
+tries of one were refused the connection. The key is read from the environment and appears in no
+message. What a server refuses in principle (see `dialect`) is sent otherwise, also for the requests
+that follow.
 
 Uses httpx2 because the openai package retries each request separately, so a Retry-After for one
 request would not delay the others.
@@ -21,6 +23,7 @@ import itertools
 import json
 import os
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -49,6 +52,9 @@ MAX_BODY_BYTES = 64 << 20  # per reply, so that no server can exhaust the memory
 MAX_WAIT_SECONDS = 300.0  # longer Retry-After values are cut to this
 _RETRIED = frozenset({408, 409, 425, 429})  # and all 5xx except _NOT_RETRIED
 _NOT_RETRIED = frozenset({501, 505})
+_UNREACHABLE_TRIES = 3  # refused connections after which a server never reached is not awaited
+_VERSION = re.compile(r"/v\d\w*(/|$)")  # in the path of an address
+_NO_MODEL = "model_not_found"
 _QUOTA = "insufficient_quota"  # a 429 from OpenAI that waiting does not resolve
 
 
@@ -161,11 +167,17 @@ class Reply:
 
 
 class _TransientError(Exception):
-    """Reports a failure worth retrying. `after`: seconds from Retry-After, or None."""
+    """Reports a failure worth retrying.
 
-    def __init__(self, reason: str, after: float | None = None):
+    Args:
+      after: seconds from Retry-After, or None.
+      is_absent: whether nobody listens at the address.
+    """
+
+    def __init__(self, reason: str, after: float | None = None, *, is_absent: bool = False):
         super().__init__(reason)
         self.after = after
+        self.is_absent = is_absent
 
 
 class Client:
@@ -181,6 +193,7 @@ class Client:
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._not_before = 0.0  # monotonic seconds; set by a server's Retry-After
+        self._was_reached = False  # whether any request has got a status
         self._dialect = Dialect()
         self.learnt: list[str] = []
         self._pool: ThreadPoolExecutor | None = None
@@ -222,6 +235,12 @@ class Client:
                 texts, reasons, usage = self._try_dialects(request)
             except _TransientError as failure:
                 failed += failure.after is None  # a Retry-After is not a failed try
+                if self._is_hopeless(failure, failed):
+                    raise EndpointError(
+                        f"{self._where(request)}: {failure}, after {failed} tries; is the server "
+                        "running?",
+                        final=True,
+                    ) from None
                 patient = time.monotonic() - started < self.endpoint.patience_seconds
                 if failed == self.endpoint.max_tries or not patient:
                     tries = "1 try" if number == 1 else f"{number} tries"
@@ -232,6 +251,10 @@ class Client:
             else:
                 return Reply(texts, reasons, usage, number, time.monotonic() - started)
         raise AssertionError("unreachable")
+
+    def _is_hopeless(self, failure: _TransientError, failed: int) -> bool:
+        # A server that was there may come back after a restart; one that never was is a mistake.
+        return failure.is_absent and failed >= _UNREACHABLE_TRIES and not self._was_reached
 
     def ask_all(
         self, requests: Iterable[CompletionRequest]
@@ -297,13 +320,22 @@ class Client:
             except EndpointError as error:
                 changed = dialect.after(request, error.refusal) if error.refusal else None
                 if changed is None:
-                    raise _both(missing_route, error) from None
+                    raise self._with_hint(_both(missing_route, error)) from None
                 if changed.uses_fallback != dialect.uses_fallback:
                     missing_route = error
                 dialect = changed
             else:
                 self._remember(dialect)
                 return dialect.texts(form, texts), reasons, usage
+
+    def _with_hint(self, error: EndpointError) -> EndpointError:
+        """Adds to a missing route what the address lacks, if it names no version of the API."""
+        refusal = error.refusal
+        has_version = _VERSION.search(urlsplit(self.endpoint.url).path)
+        if has_version or refusal is None or refusal.status != 404 or refusal.code == _NO_MODEL:
+            return error
+        hint = f"the address should end in /v1 ({self.endpoint.url.rstrip('/')}/v1)"
+        return EndpointError(f"{error}; {hint}", final=error.final, refusal=refusal)
 
     def _remember(self, dialect: Dialect) -> None:
         with self._lock:
@@ -321,12 +353,13 @@ class Client:
         try:
             body_sent = dialect.body(request, self.endpoint.model)
             with self._http.stream("POST", where, json=body_sent) as response:
+                self._was_reached = True
                 status, headers = response.status_code, response.headers
                 body = self._read(response, request)
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
             raise EndpointError(f"{where}: {_reason(error)}", final=True) from None
         except httpx2.HTTPError as error:
-            raise _TransientError(_reason(error)) from None
+            raise _TransientError(_reason(error), is_absent=_is_absent(error)) from None
         except RuntimeError:  # closed by another thread meanwhile
             raise EndpointError(f"{where}: the client was closed") from None
         if status == 200:
@@ -455,6 +488,13 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return email.utils.parsedate_to_datetime(text).timestamp() - time.time()
     except (TypeError, ValueError):
         return None
+
+
+def _is_absent(error: BaseException | None) -> bool:
+    """Whether a transport error goes back to a refused connection."""
+    while error is not None and not isinstance(error, ConnectionRefusedError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _reason(error: Exception) -> str:

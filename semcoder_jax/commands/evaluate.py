@@ -193,7 +193,10 @@ def _check_flags(values: Mapping[str, str | None]) -> None:
 
 
 def _check_benchmarks(arguments: Sequence[str]) -> int:
-    """Returns 1 if a reference does not score or a wrong answer does, else 0."""
+    """Returns 1 if a reference does not score or a wrong answer does, else 0.
+
+    Raises CommandLineError if no benchmark has data here.
+    """
     options = _check_parser().parse_args(arguments)
     if options.max_tasks is not None and options.max_tasks < 1:
         raise CommandLineError(f"--max_tasks={options.max_tasks}: expected at least 1")
@@ -215,6 +218,8 @@ def _check_benchmarks(arguments: Sequence[str]) -> int:
             print(line)
     for name, reason in absent:
         print(f"{name}: not checked: {reason}")
+    if not rows:  # nothing wrong was found, but nothing was looked at either
+        raise CommandLineError("command line: nothing could be checked; give NAME=FILE")
     return int(not all(row.is_trusted for row in rows))
 
 

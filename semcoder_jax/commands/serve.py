@@ -5,6 +5,7 @@
 DIR is an HF directory or a training workdir. The API's address is http://127.0.0.1:8000/v1.
 Requests need an API key if the variable SEMCODER_API_KEY or the file --api_key_file contains one.
 After SIGTERM the server rejects new requests and gives running ones --grace seconds to finish.
+After Ctrl-C it ends them at once, with an error; a second Ctrl-C does not wait for that either.
 """
 
 import argparse

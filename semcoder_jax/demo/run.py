@@ -130,4 +130,5 @@ def _serve(app: Any, listener: Any, author: Author) -> None:
     if not is_loopback(host):
         logger.warning("other machines can reach this page and run programs in its sandbox")
     logger.info("%s writes; open http://%s:%d", author.name, place, port)
-    make_server(uvicorn, config).run(sockets=[listener])
+    abort = author.thread.abort if isinstance(author, ModelAuthor) else lambda: None
+    make_server(uvicorn, config, on_stop=abort).run(sockets=[listener])

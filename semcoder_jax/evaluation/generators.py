@@ -33,11 +33,13 @@ class GenerationSource(Protocol):
 
     name: label for people. identity: JSON-like value that distinguishes its generations from
     those of other sources. notes: lines on how its last generations were made otherwise than asked.
+    refusal: a server's words in its last refusal of a prompt; None for a model in this process.
     """
 
     name: str
     identity: Mapping[str, Any]
     notes: Sequence[str]
+    refusal: str | None
 
     def stream(
         self,
@@ -51,6 +53,8 @@ class GenerationSource(Protocol):
 
 class ModelSource:
     """Samples from a loaded model with the engine of this package."""
+
+    refusal: str | None = None
 
     def __init__(
         self,
@@ -118,6 +122,7 @@ class EndpointSource:
         self.name = f"{endpoint.model} ({endpoint.url})"
         self.identity = {"endpoint": endpoint.url, "model": endpoint.model, "chat": chat}
         self.notes: Sequence[str] = ()
+        self.refusal: str | None = None
 
     def stream(self, prompts, params, *, row_seeds, progress):
         """Yields (index, generation).
@@ -139,7 +144,7 @@ class EndpointSource:
                     # An unknown reason proves neither a complete answer nor a cut one.
                     yield i, Generation(reply.texts[0], (), reply.finish_reasons[0] or "stop")
                 elif reply.refused:
-                    bar.write(f"prompt {i}: {reply}")
+                    self.refusal = str(reply)
                     yield i, Generation("", (), REFUSED)
                 else:
                     failures.append(reply)
@@ -239,6 +244,9 @@ def ask(
 
     Without a source, questions that the store lacks stay unanswered.
     `on_answer` is called with the key of each answered question, those of the store first.
+
+    A server's refusals are answers once it has answered anything, in this call or in the store.
+    Raises SourceError if it refused every request: that says nothing about the model.
     """
     wanted = {question.key: question for question in questions}
     for key in wanted:
@@ -246,6 +254,8 @@ def ask(
             on_answer(key, _stored(store.rows[key]))
     left = [question for key, question in wanted.items() if key not in store.rows]
     new_tokens, started = 0, time.monotonic()
+    is_sound = any(row["finish_reason"] != REFUSED for row in store.rows.values())
+    held: list[tuple[Question, Generation]] = []
     if left and source is not None:
         for i, generation in source.stream(
             [question.prompt for question in left],
@@ -254,19 +264,30 @@ def ask(
             progress=progress,
         ):
             new_tokens += len(generation.tokens)
-            question = left[i]
-            store.append(
-                {
-                    "id": question.key,
-                    "task": question.task,
-                    "sample": question.sample,
-                    "text": generation.text,
-                    "finish_reason": generation.finish_reason,
-                }
-            )
-            on_answer(question.key, generation)
+            held.append((left[i], generation))
+            is_refusal = generation.finish_reason == REFUSED and source.refusal is not None
+            is_sound = is_sound or not is_refusal
+            if is_sound:
+                for question, given in held:
+                    _keep(question, given, store)
+                    on_answer(question.key, given)
+                held.clear()
+        if held:
+            raise SourceError(f"all {len(held)} requests were refused ({source.refusal})")
     found = {key: _stored(store.rows[key]) for key in wanted if key in store.rows}
     return AskResult(found, new_tokens, time.monotonic() - started)
+
+
+def _keep(question: Question, generation: Generation, store: GenerationStore) -> None:
+    store.append(
+        {
+            "id": question.key,
+            "task": question.task,
+            "sample": question.sample,
+            "text": generation.text,
+            "finish_reason": generation.finish_reason,
+        }
+    )
 
 
 def _stored(row: Mapping[str, Any]) -> Generation:

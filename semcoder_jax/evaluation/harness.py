@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from data_pipeline.execution.service import Sandbox
 from semcoder_jax.errors import UserError
-from semcoder_jax.evaluation.generators import GenerationSource, Question, ask
+from semcoder_jax.evaluation.generators import REFUSED, GenerationSource, Question, ask
 from semcoder_jax.evaluation.judging import Judging
 from semcoder_jax.evaluation.reasoning import with_claims
 from semcoder_jax.evaluation.response import Response
@@ -206,6 +206,7 @@ def score_generations(
         answers = judge_all(benchmark, responses, sandbox, judging=judging, progress=progress)
         if judging is not None:
             notes = (*notes, *judging.notes())
+    notes = (*notes, *refusal_notes([response.finish_reason for response in responses]))
     if (run_of := getattr(benchmark, "run_of", None)) is not None:
         runs = [run_of(answer) for answer in answers]
         answers = with_claims(answers, runs, sandbox, progress=progress and "verifying")
@@ -221,6 +222,17 @@ def score_generations(
         notes=tuple(notes),
         tokens_per_second=tokens_per_second,
     )
+
+
+def refusal_notes(finish_reasons: Sequence[str]) -> list[str]:
+    """Returns a line that counts refused prompts, for these finish reasons; none without such."""
+    refused = finish_reasons.count(REFUSED)
+    if not refused:
+        return []
+    return [
+        f"{refused:,} of {len(finish_reasons):,} prompts were refused (too long, or rejected by "
+        "the server): wrong answers, which are kept"
+    ]
 
 
 def open_judging(

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from data_pipeline.execution.service import Sandbox
 from data_pipeline.terminal.tables import format_table
-from semcoder_jax.evaluation.benchmarks.data import DataError
+from semcoder_jax.evaluation.benchmarks.data import DATA_FLAG, DataError
 from semcoder_jax.evaluation.benchmarks.known_answers import (
     WRONG_KINDS,
     references,
@@ -128,7 +128,7 @@ def load_checked(
         except DataError as error:
             if given:
                 raise
-            absent.append((name, str(error)))
+            absent.append((name, str(error).replace(DATA_FLAG, f"{name}=FILE")))
     return benchmarks, absent
 
 

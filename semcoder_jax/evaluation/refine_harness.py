@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 from data_pipeline.execution.service import Sandbox
 from data_pipeline.verify import verify_trace
 from semcoder_jax.evaluation.generators import GenerationSource, Question, ask
-from semcoder_jax.evaluation.harness import Response, row_seed
+from semcoder_jax.evaluation.harness import Response, refusal_notes, row_seed
 from semcoder_jax.evaluation.refine import STOP, RefineTask, Turn, refine, resample
 from semcoder_jax.evaluation.results import Answer, EvaluationRun, Reference, scores
 from semcoder_jax.evaluation.store import GenerationStore
@@ -77,6 +77,7 @@ def run_refinement(
     answers = list(judge_turns(benchmark, turns, modes, sandbox))
     blind = sum(not task.visible for task in tasks)
     notes = [f"{blind:,} of {len(tasks):,} problems show no test: asked once"] if blind else []
+    notes += refusal_notes([turn.finish_reason for turn in turns])
     return EvaluationRun(
         name=name,
         model=model,

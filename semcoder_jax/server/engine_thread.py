@@ -69,10 +69,15 @@ class EngineThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """Drops all open requests and ends the thread."""
+        """Drops all open requests and ends the thread; does nothing if it has ended."""
+        self.abort()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def abort(self) -> None:
+        """Lets the thread end after its step, without waiting; open requests then fail."""
         self._stopping = True
         self._wake.set()
-        self._thread.join()
 
     async def updates(self, requests: Sequence[Request]) -> AsyncIterator[tuple[int, Update]]:
         """Yields (index of the request, update) until all samples have ended.

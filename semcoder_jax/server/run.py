@@ -3,13 +3,14 @@
 Imports JAX and the model only after binding the port, so that wrong arguments fail at once.
 """
 
+import asyncio
 import contextlib
 import ipaddress
 import logging
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from data_pipeline.files import as_path
 from data_pipeline.terminal.installation import install_command
 from data_pipeline.terminal.notices import StderrHandler
 from semcoder_jax.errors import UserError
+
+LAST_SECONDS = 1  # for the ends of answers that a stop cuts short
 
 
 class ServeError(UserError):
@@ -63,7 +66,8 @@ def serve(
       max_waiting: samples in line beyond the slots; more are answered with status 429.
       max_samples: most samples of one request.
       max_prompt_tokens: None: the model's context.
-      grace_seconds: what answers under way may still take after SIGTERM.
+      grace_seconds: what answers under way may still take after SIGTERM; after SIGINT they end at
+        once, with an error.
       allowed_hosts: names, beside `host` and this machine's own, by which clients may address the
         server (a reverse proxy's, for instance).
       chat_template: file with a Jinja template for /v1/chat/completions, or "semcoder" for the
@@ -188,7 +192,8 @@ def _run_server(
     )
     listener.listen(2048)  # accept connections before the log line below
     log.info("serving %s at http://%s:%d/v1", name, f"[{host}]" if ":" in host else host, port)
-    make_server(uvicorn, config).run(sockets=[listener])
+    make_server(uvicorn, config, on_stop=thread.abort).run(sockets=[listener])
+    thread.stop()  # a second SIGINT skips the application's own end
     return thread.failure is None
 
 
@@ -196,6 +201,7 @@ def _run_server(
 def server_logs() -> Iterator[None]:
     """Logs to stderr with times; restores the previous logging setup at the end."""
     handler = StderrHandler()
+    handler.addFilter(_is_news)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     levels = {None: logging.INFO} | dict.fromkeys(("jax", "orbax", "absl"), logging.WARNING)
     loggers = {name: logging.getLogger(name) for name in levels}
@@ -211,11 +217,36 @@ def server_logs() -> Iterator[None]:
             loggers[name].setLevel(level)
 
 
-def make_server(uvicorn, config):
-    """Returns a uvicorn server that ends cleanly after SIGINT or SIGTERM."""
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a record is no traceback of an answer that a stop of the server cancelled."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
+def make_server(uvicorn, config, *, on_stop: Callable[[], None] = lambda: None):
+    """Returns a uvicorn server that ends cleanly after SIGINT or SIGTERM.
+
+    `on_stop` is to end the answers under way. It is called in the event loop: at SIGINT, or
+    `timeout_graceful_shutdown` seconds after SIGTERM if there are still answers then. What goes on
+    for LAST_SECONDS longer is cancelled. A second SIGINT cancels it at once.
+    """
 
     class Server(uvicorn.Server):
         """uvicorn's own raises the signal again after a clean end, which then reads as a death."""
+
+        async def shutdown(self, sockets=None):
+            grace = self.config.timeout_graceful_shutdown
+            if signal.SIGINT in self._captured_signals:
+                grace = 0
+            if grace is None:
+                await super().shutdown(sockets)
+                return
+            # Not in the handler of the signal, which may interrupt a thread that holds a lock.
+            stop = asyncio.get_running_loop().call_later(grace, on_stop)
+            self.config.timeout_graceful_shutdown = grace + LAST_SECONDS
+            try:
+                await super().shutdown(sockets)
+            finally:
+                stop.cancel()
 
         @contextlib.contextmanager
         def capture_signals(self):

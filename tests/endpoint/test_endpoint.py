@@ -2,9 +2,11 @@
 
 import contextlib
 import email.utils
+import socket
 import threading
 import time
 
+import httpx2
 import pytest
 
 from data_pipeline.endpoint.client import (
@@ -247,3 +249,52 @@ def test_bad_settings_name_the_field(options, field):
     with pytest.raises(EndpointError, match=f"^{field}: ") as caught:
         Endpoint(**{"url": "http://host/v1", "model": "m", **options})
     assert "\n" not in str(caught.value)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_a_server_that_was_never_there_is_not_awaited():
+    url = f"http://127.0.0.1:{free_port()}/v1"
+    endpoint = Endpoint(url, MODEL, first_wait_seconds=0.001, max_tries=50, concurrency=2)
+    told = []
+    with (
+        Client(endpoint, on_retry=told.append) as asker,
+        pytest.raises(EndpointError, match="refused, after 3 tries; is the server") as caught,
+    ):
+        list(asker.ask_all(CompletionRequest("p") for _ in range(100)))
+    assert caught.value.final and "\n" not in str(caught.value)
+    assert len(told) <= 2 * endpoint.concurrency + 2  # no later request waits its own round
+
+
+def test_a_server_that_was_there_is_awaited():
+    with served(max_tries=5) as (stand_in, asker):
+        assert asker.ask(CompletionRequest("p")).texts == ("ok",)
+        stand_in.__exit__()
+        asker._http.close()
+        asker._http = httpx2.Client()  # without the connection that is still open
+        with pytest.raises(EndpointError, match=r"refused, after 5 tries$") as caught:
+            asker.ask(CompletionRequest("p"))
+    assert not caught.value.final
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "is_told"),
+    [("", "", True), ("/", "", True), ("/v1", "", False), ("/api/v3/", "", False),
+     ("", "model_not_found", False)],
+)  # fmt: skip
+def test_an_address_without_a_version_is_told(path, code, is_told):
+    missing = (404, {"error": {"message": "Not Found", "code": code}})
+    with StandIn(refusal=lambda path, body: missing) as stand_in:
+        url = stand_in.url.removesuffix("/v1")
+        with (
+            Client(Endpoint(url + path, MODEL)) as asker,
+            pytest.raises(EndpointError, match="status 404: Not Found") as caught,
+        ):
+            asker.ask(CompletionRequest("p", fallback=CompletionRequest("q")))
+    assert caught.value.final
+    assert str(caught.value).endswith(f"; the address should end in /v1 ({url}/v1)") == is_told
+    assert ("/v1 (" in str(caught.value)) == is_told

@@ -120,7 +120,7 @@ def ask_directly(server, problems, workdir) -> list[str]:
     ]
 
 
-def test_an_endpoint_stands_in_for_the_model(problems_file, tmp_path):
+def test_an_endpoint_stands_in_for_the_model(problems_file, tmp_path, capsys):
     problems = {
         forward_prompt(p.program, p.call, answer_mode="direct"): p
         for p in read_problems(problems_file)
@@ -137,6 +137,7 @@ def test_an_endpoint_stands_in_for_the_model(problems_file, tmp_path):
         (run,) = read_runs(tmp_path / "result.json")
         assert run.scores[0].outcomes == {"right": 5, "no answer": 1}
         assert run.model == f"{MODEL} ({server.url})"
+        assert "1 of 6 prompts were refused" in capsys.readouterr().out
         requests = len(server.requests)
         sent = server.requests[-1][2]
         assert sent["stop"] == ["[/ANSWER]"] and sent["temperature"] == 0.0
@@ -213,6 +214,40 @@ def test_an_endpoint_that_fails_keeps_what_it_gave(problems_file, tmp_path, caps
         assert not (tmp_path / "result.json").exists()
         assert main(line) == 0
         assert len(server.requests) == 6 + 1
+
+
+def test_an_endpoint_that_refuses_everything_is_no_result(problems_file, tmp_path, capsys):
+    refuses = [True]
+
+    def refusal(path, body):
+        return (400, {"error": {"message": "no such tenant"}}) if refuses else None
+
+    with StandIn(lambda body: "assert f() == 1", refusal=refusal) as server:
+        line = ask_directly(server, problems_file, tmp_path)
+        assert main(line) == 2
+        told = capsys.readouterr()
+        error = [each for each in told.err.splitlines() if "refused" in each or "tenant" in each]
+        assert len(error) == 1 and error[0].startswith("error: all 6 requests were refused (")
+        assert "status 400: no such tenant" in error[0] and not told.out
+        assert not (tmp_path / "result.json").exists()
+        assert len((tmp_path / "generations.jsonl").read_text().splitlines()) == 1  # the run's line
+        refuses.clear()
+        assert main(line) == 0
+        assert len(server.requests) == 6 + 6
+        (run,) = read_runs(tmp_path / "result.json")
+        assert not any("refused" in note for note in run.notes)
+
+
+def test_refusals_of_what_a_stopped_run_left_are_answers(problems_file, tmp_path, capsys):
+    """The store proves that the server answers, so a last prompt too long ends no run."""
+    with StandIn(lambda body: "assert f() == 1") as server:
+        line = ask_directly(server, problems_file, tmp_path)
+        assert main(line) == 0
+        store = tmp_path / "generations.jsonl"
+        store.write_text("".join(store.read_text().splitlines(keepends=True)[:-1]))
+        server.refusal = lambda path, body: (400, {"error": {"message": "too long"}})
+        assert main(line) == 0
+    assert "heldout: 1 of 6 prompts were refused" in capsys.readouterr().out
 
 
 def test_two_runs_are_compared(checkpoint, problems_file, tmp_path, capsys):

@@ -164,6 +164,21 @@ def test_the_command_prints_one_aligned_table(tmp_path, capsys):
         assert error.startswith("error: ") and message in error and error.count("\n") == 1
 
 
+def test_a_check_of_nothing_is_a_mistake(tmp_path, monkeypatch, capsys):
+    def unreachable(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setenv("SEMCODER_CACHE", str(tmp_path))
+    monkeypatch.setattr("urllib.request.urlopen", unreachable)
+    assert main(["check"]) == 2
+    told = capsys.readouterr()
+    assert told.err == "error: command line: nothing could be checked; give NAME=FILE\n"
+    names = ["cruxeval", "humaneval", "mbpp", "livecodebench", "livecodebench_execution"]
+    for name, line in zip(names, told.out.splitlines(), strict=True):
+        assert line.startswith(f"{name}: not checked: ") and "no route to host" in line
+        assert line.endswith(f"; give the file with {name}=FILE")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("direction", ["output", "input"])
 def test_every_problem_of_cruxeval(shared_data, sandbox, direction):

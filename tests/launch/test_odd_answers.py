@@ -35,6 +35,48 @@ def test_a_silent_cloud_is_an_error_of_its_own(tmp_path, monkeypatch):
     assert raised.value.cause == "other" and "\n" not in str(raised.value)
 
 
+BAD_REQUEST = """Create request issued for: [a]
+ERROR: (gcloud.compute.tpus.tpu-vm.create) INVALID_ARGUMENT: Cloud TPU received a bad request.
+- '@type': type.googleapis.com/google.rpc.BadRequest
+  fieldViolations:
+  - description: the accelerator v5e-3 was not offered
+    field: node.accelerator_type"""
+UNKNOWN_FLAG = """ERROR: (gcloud.compute.tpus.tpu-vm.create) unrecognized arguments:
+  --zoned=z (did you mean '--zone'?)
+
+To search the help text of gcloud commands, run:
+  gcloud help -- SEARCH_TERMS"""
+CRASH = """ERROR: gcloud crashed (OSError): no space left
+
+If you would like to report this issue, please run the following command:
+  gcloud feedback"""
+
+
+@pytest.mark.parametrize(
+    ("stderr", "said"),
+    [
+        (
+            BAD_REQUEST,
+            "gcloud refuses the arguments (INVALID_ARGUMENT: Cloud TPU received a bad request. "
+            "fieldViolations: - description: the accelerator v5e-3 was not offered "
+            "field: node.accelerator_type)",
+        ),
+        (
+            UNKNOWN_FLAG,
+            "gcloud refuses the arguments (unrecognized arguments: --zoned=z (did you mean "
+            "'--zone'?))",
+        ),
+        (CRASH, "failed: gcloud crashed (OSError): no space left"),
+        ("ERROR: (gcloud.a) one\nERROR: (gcloud.b) two", "failed: one two"),
+        ("a\nb\nc\nlast", "failed: b c last"),
+        ("ERROR: x\n" + "far " * 1000, "failed: x" + " far" * 99 + " fa …"),
+    ],
+)
+def test_an_error_of_gcloud_keeps_what_failed(stderr, said):
+    error = gcloud.explain(CommandFailed("", ("gcloud",), 1, stderr), "tpu-vm create", "a")
+    assert str(error).removeprefix("tpu-vm create a").lstrip(": ") == said
+
+
 @pytest.mark.parametrize("answer", ["[]", '"ACTIVE"', "3", "no JSON", ""])
 def test_nonsense_is_no_description(tmp_path, answer):
     with pytest.raises(CloudError, match="describes a in no JSON"):
