@@ -361,7 +361,7 @@ def test_setup_precedes_training_and_signals_reach_training_itself(launch):
                 "--",
                 "--config=configs/quickstart.py",
                 "--workdir=gs://b/r",
-                "--config.data.train=b\nc",
+                "--config.data.tokenizer=b\nc",
             ],
             "several lines",
         ),

@@ -28,7 +28,7 @@ def pod(*arguments):
 def test_dry_run_prints_what_every_worker_would_run():
     process = pod(
         "--tpu=pod1", "--zone=z", "--project=p", "--dry-run",
-        "--", "--config=configs/quickstart.py", "--workdir=/mnt/w", "--config.data.train=a b.jsonl",
+        "--", "--config=configs/quickstart.py", "--workdir=/mnt/w", "--config.data.tokenizer=a b",
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
     commands = [
@@ -46,7 +46,7 @@ def test_dry_run_prints_what_every_worker_would_run():
     words = shlex.split(remote.removeprefix("--command="))
     assert words[words.index("--") + 1 :] == [
         ".venv/bin/python", "-m", "launch.worker", "--stopped_status=75",
-        "--config=configs/quickstart.py", "--workdir=/mnt/w", "--config.data.train=a b.jsonl",
+        "--config=configs/quickstart.py", "--workdir=/mnt/w", "--config.data.tokenizer=a b",
     ]  # fmt: skip
 
 

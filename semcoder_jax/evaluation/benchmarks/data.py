@@ -136,7 +136,7 @@ def fetch(home: Home, *, cache: str | Path | None = None, progress: bool = True)
             if expected not in (None, found):
                 raise DataError(
                     f"{home.url}: SHA-256 {found}, expected {expected}: another version of the "
-                    f"data; give the right one with {DATA_FLAG}"
+                    f"data; give the right one with --config.data=FILE"
                 )
             write_text(pin, found + "\n")
     except FileError as error:
@@ -144,7 +144,7 @@ def fetch(home: Home, *, cache: str | Path | None = None, progress: bool = True)
     except OSError as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         raise DataError(
-            f"{home.url}: cannot be fetched ({reason}); give the file with {DATA_FLAG}"
+            f"{home.url}: cannot be fetched ({reason}); give the file with --config.data=FILE"
         ) from error
     return path
 
