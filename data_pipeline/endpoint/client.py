@@ -194,6 +194,7 @@ class Client:
         self._lock = threading.Lock()
         self._not_before = 0.0  # monotonic seconds; set by a server's Retry-After
         self._was_reached = False  # whether any request has got a status
+        self._told_absent: set[int] = set()  # numbers of the retries told since the last status
         self._dialect = Dialect()
         self.learnt: list[str] = []
         self._pool: ThreadPoolExecutor | None = None
@@ -354,6 +355,7 @@ class Client:
             body_sent = dialect.body(request, self.endpoint.model)
             with self._http.stream("POST", where, json=body_sent) as response:
                 self._was_reached = True
+                self._told_absent.clear()
                 status, headers = response.status_code, response.headers
                 body = self._read(response, request)
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
@@ -409,7 +411,10 @@ class Client:
             )
             with self._lock:
                 self._not_before = max(self._not_before, time.monotonic() + seconds)
-        if self._on_retry is not None:
+        is_new = not failure.is_absent or number not in self._told_absent
+        if failure.is_absent:  # which all requests in flight find out together
+            self._told_absent.add(number)
+        if self._on_retry is not None and is_new:
             self._on_retry(f"{self._where(request)}: {failure}; trying again in {seconds:.1f} s")
         if self._closed.wait(seconds):
             raise EndpointError(f"{self.endpoint.url}: the client was closed")

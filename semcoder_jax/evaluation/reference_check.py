@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from data_pipeline.execution.service import Sandbox
 from data_pipeline.terminal.tables import format_table
-from semcoder_jax.evaluation.benchmarks.data import DATA_FLAG, DataError
+from semcoder_jax.evaluation.benchmarks.data import DataError
 from semcoder_jax.evaluation.benchmarks.known_answers import (
     WRONG_KINDS,
     references,
@@ -22,6 +22,7 @@ from semcoder_jax.evaluation.benchmarks.registry import load_by_name
 from semcoder_jax.evaluation.harness import Benchmark, judge_all
 from semcoder_jax.evaluation.results import Answer
 
+_DATA_FLAG = "--config.data=FILE"  # as errors name it; a check has no config
 CHECKED = {  # name on the command line -> benchmarks that its data serves
     "cruxeval": ("cruxeval_output", "cruxeval_input"),
     "humaneval": ("humaneval",),
@@ -128,7 +129,7 @@ def load_checked(
         except DataError as error:
             if given:
                 raise
-            absent.append((name, str(error).replace(DATA_FLAG, f"{name}=FILE")))
+            absent.append((name, str(error).replace(_DATA_FLAG, f"{name}=FILE")))
     return benchmarks, absent
 
 

@@ -267,7 +267,7 @@ def test_a_server_that_was_never_there_is_not_awaited():
     ):
         list(asker.ask_all(CompletionRequest("p") for _ in range(100)))
     assert caught.value.final and "\n" not in str(caught.value)
-    assert len(told) <= 2 * endpoint.concurrency + 2  # no later request waits its own round
+    assert 2 <= len(told) <= 4  # one line for each retry, not for each request in flight
 
 
 def test_a_server_that_was_there_is_awaited():

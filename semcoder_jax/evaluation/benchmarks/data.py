@@ -29,7 +29,6 @@ from data_pipeline.files import (
 from semcoder_jax.cache import cache_folder
 from semcoder_jax.errors import UserError
 
-DATA_FLAG = "--config.data=FILE"  # as errors name it; `evaluate check` has no config
 MAX_BYTES = 8 << 30  # of one file, compressed
 _LONGEST_LINE = 4 << 30  # hidden tests of a contest's problem take up to hundreds of MB
 _CHUNK = 1 << 20
@@ -136,7 +135,7 @@ def fetch(home: Home, *, cache: str | Path | None = None, progress: bool = True)
             if expected not in (None, found):
                 raise DataError(
                     f"{home.url}: SHA-256 {found}, expected {expected}: another version of the "
-                    f"data; give the right one with --config.data=FILE"
+                    "data; give the right one with --config.data=FILE"
                 )
             write_text(pin, found + "\n")
     except FileError as error:
