@@ -230,8 +230,6 @@ def _check_model(run: RunConfig) -> None:
     # A record holds the section's defaults, too.
     if "init_from" in run.model and run.initialization != InitializationConfig():
         raise ConfigError("config: model.init_from brings the parameters; drop initialization")
-    if "init_from" not in run.model:
-        run.decoder_config(vocab_size=1)  # a wrong shape is told before any data is made
 
 
 def _check_choices(run: RunConfig) -> None:
@@ -251,11 +249,6 @@ def _check_data(data: DataConfig) -> None:
     for name in _FIELDS_OF_SOURCE[data.source]:
         if not getattr(data, name):
             raise ConfigError(f"config: data.{name} is missing (data.source is {data.source!r})")
-    for name in ("train", "eval"):
-        if getattr(data, name) and data.source != "jsonl":
-            raise ConfigError(
-                f"config: data.{name}: only for data.source 'jsonl'; it is {data.source!r}"
-            )
     for name, path in data.datasets.items():
         check_type(path, str, f"data.datasets.{name}")
     try:

@@ -104,6 +104,8 @@ def train(
     if run.accuracy and open_accuracy is None:
         raise ConfigError("config: accuracy: this caller of train passes no open_accuracy")
     check_wandb(run.train.wandb_project)
+    if "init_from" not in run.model:
+        run.decoder_config(vocab_size=1)  # a shape that cannot be is told before any data is made
     check_workdir(run, workdir)
     multihost_utils.sync_global_devices("workdir")  # by every process, before one prepares data
     with (

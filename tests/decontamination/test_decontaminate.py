@@ -241,6 +241,7 @@ def test_command(tmp_path, capsys):
     source = tmp_path / "rows.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
     kept, report = tmp_path / "out" / "kept.jsonl", tmp_path / "out" / "report.jsonl"
+    (tmp_path / "out").mkdir()
     arguments = [f"--input={source}", f"--output={kept}", f"--report={report}"]
     assert main([*arguments, "--benchmarks", str(bench), "--repeats"]) == 0
     assert [json.loads(line)["id"] for line in kept.read_text().splitlines()] == ["again"]

@@ -172,7 +172,7 @@ def test_a_bad_row_is_named_by_file_line_and_field(content, message, command, tm
     [
         ({"prompts": "missing.jsonl"}, "missing.jsonl: cannot read the file: No such file"),
         ({"checkpoint": "nowhere"}, "nowhere: no such directory"),
-        ({"output": "no/such/dir/out.jsonl"}, "--output=no/such/dir/out.jsonl: there is no dir"),
+        ({"output": "no/such/dir/out.jsonl"}, "--output=no/such/dir/out.jsonl: there is no folder"),
         ({"wat": "1"}, "unrecognized arguments: --wat=1"),
         ({"temperature": "hot"}, "argument --temperature: invalid float value: 'hot'"),
         ({"temperature": "-1"}, "temperature=-1.0"),

@@ -309,6 +309,7 @@ def test_command(tmp_path, capsys):
         tmp_path / "src", a="def f(x):\n    return x\n\ndef g(x):\n    return open(x)\n"
     )
     output, refusals = tmp_path / "out" / "seeds.jsonl", tmp_path / "out" / "refused.jsonl"
+    (tmp_path / "out").mkdir()
     arguments = [f"--source={source}", f"--output={output}"]
     assert main([*arguments, f"--refusals={refusals}"]) == 0
     (row,) = [json.loads(line) for line in output.read_text().splitlines()]

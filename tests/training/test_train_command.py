@@ -47,6 +47,18 @@ def test_mistakes_end_in_one_line(data, tmp_path, capsys, changes, arguments, me
     assert not (workdir / "config.json").exists() and not (workdir / "checkpoints").exists()
 
 
+def test_a_shape_that_cannot_be_is_told_before_any_data_is_made(data, tmp_path, capsys):
+    for change, told in (
+        ({"model__num_layers": 0}, "config: model.num_layers is 0, expected at least 1"),
+        ({"model__num_kv_heads": 3}, "config: model.num_kv_heads=3 must divide num_heads=4"),
+    ):
+        config = tiny_config(data, data__source="synthetic", **change)
+        path = write_config_file(tmp_path, config)
+        code, output = run_command(capsys, f"--workdir={tmp_path / 'run'}", f"--config={path}")
+        assert code == 2 and output.err == f"error: {told}\n"
+        assert not (tmp_path / "run" / "corpus").exists()
+
+
 def test_functions_of_which_none_is_held_out_are_refused(data, tmp_path, capsys):
     one = {"functions": 1, "workers": 1}
     config = tiny_config(data, data__source="synthetic", data__synthetic=one)
