@@ -9,10 +9,10 @@ Marks on lines: ✓ a value or decision is confirmed and nothing is left unread,
 
 --jsonl reads rows {"id", "program", "call", "monologue"} and writes one row each, in order:
 {"id", "lines": [{"line", "verdict", "claims"}]}, lines counted from 0, verdict one of confirmed,
-contradicted, partly, runs, unchecked; or {"id", "error"} if the run gave no whole trace, such as
-one that does not end. An "id" is text or a whole number. A missing "call" is taken from the
-monologue's own answer (the witness of a backward monologue). Other inputs that a backward monologue
-names are run too. Programs run in the sandbox unless --trusted is given.
+contradicted, partly, runs, unchecked; or {"id", "error"} if the run gave no trace. A run that does
+not end is judged by its first steps. An "id" is text or a whole number. A missing "call" is taken
+from the monologue's own answer (the witness of a backward monologue). Other inputs that a backward
+monologue names are run too. Programs run in the sandbox unless --trusted is given.
 
 --labels=FILE reads rows {"id", "line", "label"} (true, false, goal, none or unsure), one of a line,
 and prints how often the verdicts agree, forward and backward, right and wrong answers apart
@@ -361,6 +361,7 @@ def _rows(path: Path) -> list[_Row]:
 # ---- runs
 
 _BATCH = 500  # rows whose traces are held at once
+_STOPPED = "the run was stopped"
 _NO_CALL = "field 'call' is missing, and the monologue ends in no assertion f(...) == ..."
 _ENDS: dict[str, Any] = {"max_lines": 2_000, "max_bytes": 4 << 20, "ends_run": True}
 
@@ -372,12 +373,24 @@ def _judged(
     for start in range(0, len(rows), _BATCH):
         batch = rows[start : start + _BATCH]
         asked = [row for row in batch if row.call]
-        found = dict(zip(map(id, asked), _traces(asked, options), strict=True)) if asked else {}
+        told = _retried(asked, list(_traces(asked, options)), options) if asked else []
+        found = dict(zip(map(id, asked), told, strict=True))
         traces = [found.get(id(row), _NO_CALL) for row in batch]
         outcomes = _example_outcomes(batch, traces, options)
         for row, trace, known in zip(batch, traces, outcomes, strict=True):
             is_run = not isinstance(trace, str)
             yield row, verify_trace(trace, row.monologue, known) if is_run else trace
+
+
+def _retried(
+    rows: Sequence[_Row], traces: list[Trace | str], options: argparse.Namespace
+) -> list[Trace | str]:
+    """Runs what a limit stopped once more, for the trace of its first steps."""
+    stopped = [i for i, trace in enumerate(traces) if isinstance(trace, str) and _STOPPED in trace]
+    again = _traces([rows[i] for i in stopped], options, ends_run=True) if stopped else ()
+    for i, trace in zip(stopped, again, strict=True):
+        traces[i] = traces[i] if isinstance(trace, str) else trace
+    return traces
 
 
 def _example_outcomes(

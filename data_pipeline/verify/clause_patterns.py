@@ -130,7 +130,8 @@ CALLED = screened(
 )
 UNCHANGED = screened(
     r"^(?P<x>.*?)\s*\b(?:remains?|stays?|is left|are left|is|are|still)(?: the)? "
-    r"(?:unchanged|the same|unmodified|unaffected|intact|as it is|as is|as it was)\b(?P<rest>.*)$|"
+    r"(?:unchanged|the same(?! (?:object|list|set|dict|dictionary|one)\b)|unmodified|unaffected|"
+    r"intact|as it is|as is|as it was)\b(?P<rest>.*)$|"
     r"\b(?:does not|doesn't|do not|without) (?:change|modify|affect|alter|changing|modifying)"
     r"(?:ing)? (?:the value of |the )?(?P<y>.*)$",
     re.I,

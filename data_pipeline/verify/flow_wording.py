@@ -59,6 +59,9 @@ _TURN = re.compile(
     r"(?:(?:and|or) \w+ )?(?:iteration|turn|pass)\b",
     re.I,
 )  # fmt: skip
+_LOOKS_BACK = re.compile(
+    r"\b(?:was|were|had been|has been|got) \w+ (?:in|during|at|by|on) the$", re.I
+)
 _COUNT_WORD = screened(  # what every pattern of `_count_claims` has one of
     r"time|iteration|turn|pass|round|once|twice|thrice|loop|body|never|indefinitely|forever|endless|"
     r"infinite|exit|no (?:more|remaining|further)",
@@ -191,6 +194,8 @@ def turn_of(text: str, atoms: Sequence[Atom]) -> int | None:
         behind = text[match.end() :].lower()
         if ahead.endswith(("after", "after the", "before the", "until the", "than", "next")):
             return None
+        if _LOOKS_BACK.search(ahead):
+            return None
         if re.match(r"\s*(?:to|through|and|–|-|…) ?⟦", behind):
             return None
         number = match["n"] or match["d"]
@@ -265,8 +270,10 @@ def _count_claims(sentence: str, atoms: Sequence[Atom], hypothetical: bool) -> I
 def _counts_a_line(before: str, atoms: Sequence[Atom]) -> bool:
     """Tells whether the words before a count name a line, or quote one that is no loop's."""
     match = _OF_A_LINE.search(before)
-    if match is None or match["s"] is None:
-        return match is not None
+    if match is None or "loop" in before.lower():
+        return False
+    if match["s"] is None:
+        return True
     try:
         (statement,) = ast.parse(atoms[int(match["s"])].text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -7,13 +7,17 @@ that its place has; a step with another is confirmed only in part.
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from data_pipeline.pyx.prompts import FIRST_LABEL
 from data_pipeline.source.literals import value_or_none
 from data_pipeline.source.syntax import nodes_of
+from data_pipeline.tracing.rendering import render
 from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.claims import Claim
 from data_pipeline.verify.clause_parts import constant_of
+from data_pipeline.verify.code_verdicts import own_nodes
+from data_pipeline.verify.evaluation import Unknown, evaluate_node
 from data_pipeline.verify.layout import Sentence
 from data_pipeline.verify.masking import ATOM_NUMBER, Atom, mask_code, spell
 from data_pipeline.verify.ordinals import ANY_ORDINAL, ORDINALS
@@ -51,6 +55,19 @@ _COUNTS = re.compile(  # which no reader of the code holds against the run
     r"\b(?:two|three|four|five|six|seven|eight|nine|ten) (?!spaces?\b)|\b(?:twice|never|always)\b",
     re.I,
 )
+_STANDING = re.compile(r"\b(?:existing|already|in[- ]place|itself)\b", re.I)  # and these
+_NTH_TIME = screened(rf"\b{ANY_ORDINAL} time\b", re.I)
+_RAISING = screened(
+    r"\bL(?P<a>\d+)\]?`? (?:to )?rais(?:e|es|ed|ing)\b|"
+    r"\b(?:raised|thrown) (?:on|at|by|in) (?:line )?\[?L(?P<b>\d+)\b",
+    re.I,
+)
+_COMPARED = screened(
+    r"⟦(?P<a>\d+)⟧ and ⟦(?P<b>\d+)⟧ are compared\b|"
+    r"\bcompar(?:es?|ed|ing) ⟦(?P<c>\d+)⟧ (?:with|to|and|against) ⟦(?P<d>\d+)⟧",
+    re.I,
+)
+_AT_INDEX = re.compile(r"\bat (?:the )?(?:index|position)\b", re.I)
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _GROUNDS = re.compile(r"\b(?:because|since|as)\b[^.;,]*", re.I)
 _REASON = re.compile(r"\b(?:because|since)\b(?P<r>[^.;]*)", re.I)
@@ -79,8 +96,12 @@ class Leftovers:
         yield from self._calls(text, atoms, place)
         yield from self._names(text, atoms, place, held, claims)
         yield from self._reasons(text, atoms, claims)
+        yield from self._ordinals(text, claims)
+        yield from self._raising(text)
+        yield from self._compared(text, atoms, place)
         if all(claim.kind in ("code", "flow") for claim in claims):
             yield from (found[0] for found in _COUNTS.finditer(text))
+            yield from self._beside_code(text, atoms, place, claims)
 
     def _names(
         self,
@@ -122,6 +143,52 @@ class Leftovers:
             claim.kind == "code" and _bare(claim.text) not in before for claim in claims
         ):
             yield spell(found[0], atoms)
+
+    # ---- what no claim is about
+
+    def _ordinals(self, text: str, claims: Sequence[Claim]) -> Iterator[str]:
+        """Yields "the second time" of a sentence whose turns or runs nothing counted."""
+        counted = " ".join(claim.text for claim in claims if claim.kind == "iteration")
+        yield from (one[0] for one in _NTH_TIME.finditer(text) if one[0] not in counted)
+
+    def _raising(self, text: str) -> Iterator[str]:
+        """Yields a line that is said to raise an exception and never does."""
+        for found in _RAISING.finditer(text):
+            line = int(found["a"] or found["b"]) - FIRST_LABEL + 1
+            if not any(e.kind == "exception" and e.line == line for e in self.run.events):
+                yield found[0]
+
+    def _compared(self, text: str, atoms: Sequence[Atom], place: Place) -> Iterator[str]:
+        """Yields two values that are said to be compared where the line compares others."""
+        here = place.occurrence
+        statement = self.run.statement_of(here.event) if here is not None and place.sure else None
+        if here is None or statement is None:
+            return
+        for found in _COMPARED.finditer(text):
+            told = [atoms[int(n)] for n in found.groups() if n is not None]
+            if not all(atom.literal for atom in told):
+                continue
+            state = self.run.state(here.event.frame, here.at - 1)
+            wanted = {atom.text for atom in told}
+            tests = [n for n in own_nodes(statement) if isinstance(n, ast.Compare)]
+            if not any(wanted <= _operands(test, state) for test in tests):
+                yield spell(found[0], atoms)
+
+    def _beside_code(
+        self, text: str, atoms: Sequence[Atom], place: Place, claims: Sequence[Claim]
+    ) -> Iterator[str]:
+        """Yields what stands beside claims about code alone and may be false while they hold."""
+        here = place.occurrence
+        statement = self.run.statement_of(here.event) if here is not None else None
+        yield from (found[0] for found in _STANDING.finditer(text))
+        if statement is not None and _calls_remove(statement):
+            yield from (found[0] for found in _AT_INDEX.finditer(text))
+        if here is None:
+            told = " ".join(claim.text for claim in claims)
+            written = {repr(n.value) for n in self.run.nodes if isinstance(n, ast.Constant)}
+            for atom in atoms:
+                if atom.literal and atom.text not in told and atom.text not in written:
+                    yield atom.text
 
     # ---- what is put into, and taken out of, what
 
@@ -198,6 +265,24 @@ def _names_of(worded: WordedClaim) -> frozenset[str]:
     """Returns the words of the code that a claim is about."""
     told = (worded.subject or "", worded.value, *worded.others, *(n for n, _ in worded.given))
     return frozenset(_WORD.findall(" ".join(told)))
+
+
+def _operands(test: ast.Compare, state: Mapping[str, str]) -> set[str]:
+    """Returns the values that a comparison compares, as far as they are known."""
+    values = set()
+    for node in (test.left, *test.comparators):
+        try:
+            values.add(render(evaluate_node(node, state)))
+        except (Unknown, ValueError, RecursionError):
+            continue
+    return values
+
+
+def _calls_remove(statement: ast.stmt) -> bool:
+    return any(
+        isinstance(node, ast.Attribute) and node.attr in ("remove", "discard")
+        for node in own_nodes(statement)
+    )
 
 
 def _bare(text: str) -> str:

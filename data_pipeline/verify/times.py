@@ -55,7 +55,7 @@ _END = re.compile(
     r"the value|final value|last value|when the function (?:returns|ends|finishes)|"
     r"lastly)\b(?! of the (?!function|program|run))", re.I
 )  # fmt: skip
-_AT_LAST = re.compile(r"\W*(?:finally|eventually|lastly)\b", re.I)
+_AT_LAST = re.compile(r"\W*(?:finally|eventually|lastly)\b|.*\bends (?:up|as)\b", re.I | re.S)
 _ANY_TIME = re.compile(
     r"\b(?:after|before|during|until|once|while|when|whenever|first|last|second|third|then|"
     r"later|earlier|previously|at this point|by then)\b",

@@ -33,6 +33,7 @@ _SENTENCE = screened(rf"\W*(?:(?P<o>{_OVERALL}),? )?{_ONE}(?P<e>,? {_OVERALL})?\
 _BOTH = screened(
     rf"\W*(?:(?P<o>{_OVERALL}),? )?(?P<one>.+?),? and (?P<two>.+?)(?P<e>,? {_OVERALL})?\W*", re.I
 )
+_OWN_LABEL = re.compile(r"^\W*L\d+\]\W*")  # "[L8]: …", where the sentence stands
 _TIMES = re.compile(r"\b(?:times?|once|twice|thrice)\b", re.I)
 
 
@@ -44,7 +45,7 @@ def counts_told(run: Replay, sentence: Sentence, place: Place) -> list[Claim]:
     """
     if sentence.is_general or run.trace.truncated or not _TIMES.search(sentence.plain):
         return []
-    parts = _parts(sentence.plain)
+    parts = _parts(_OWN_LABEL.sub("", sentence.plain))
     judged = [_judge(run, sentence, place, found, overall) for found, overall in parts]
     return [claim for claim in judged if claim is not None] if None not in judged else []
 

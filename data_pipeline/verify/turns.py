@@ -299,11 +299,7 @@ class TurnTracker:
         if number == -1:
             return -1
         counted = number + 1 if numeral and self.from_zero else number
-        if by_value is not None and numeral and by_value == number:
-            return by_value
-        # "Iteration 1 (`i = 1`)" of the second turn: the number is the variable's own.
-        named = bound is not None and bound[2] == str(number)
-        if by_value == number + 1 and numeral and (self.from_zero or named):
+        if by_value is not None and numeral and by_value in (number, number + 1):
             return by_value
         return counted
 
