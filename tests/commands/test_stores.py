@@ -178,7 +178,9 @@ def test_models_go_in_and_out(scheme, object_stores, tmp_path):
     assert hf.main(["export", f"--checkpoint={workdir}", export, parts]) == 0
     assert len(list((folder / "export").glob("model-*.safetensors"))) > 2
     assert hf.main(["export", f"--checkpoint={workdir}", export]) == 2
-    assert hf.main(["export", f"--checkpoint={folder}/export", export, "--overwrite"]) == 0
+    itself = f"--checkpoint={folder}/export"
+    assert hf.main(["export", itself, export, "--overwrite"]) == 2
+    assert hf.main(["export", f"--checkpoint={workdir}", export, "--overwrite"]) == 0
     assert not list((folder / "export").glob("model-*"))  # of the one before
     weights = "model.safetensors"
     assert (folder / "export" / weights).read_bytes() == (model / weights).read_bytes()
