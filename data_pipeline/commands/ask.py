@@ -13,11 +13,7 @@ from data_pipeline.endpoint.client import Client, Endpoint
 from data_pipeline.endpoint.reply_cache import CachedClient, Prices, ReplyCache
 from data_pipeline.execution.outcomes import BadInput
 from data_pipeline.execution.service import Sandbox, TraceLimits, call_job
-from data_pipeline.files import (
-    check_has_folder,
-    path_flag,
-    read_program,
-)
+from data_pipeline.files import check_has_folder, path_flag, read_program
 from data_pipeline.source.calls import CallError, parse_call, parse_value
 from data_pipeline.source.literals import LiteralError
 from data_pipeline.teacher.teacher import Teacher, TeacherQuestion

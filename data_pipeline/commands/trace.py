@@ -18,10 +18,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from data_pipeline.files import (
-    path_flag,
-    read_program,
-)
+from data_pipeline.files import path_flag, read_program
 from data_pipeline.terminal.command_line import (
     CommandLineError,
     CommandParser,

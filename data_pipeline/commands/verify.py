@@ -373,9 +373,8 @@ def _judged(
     for start in range(0, len(rows), _BATCH):
         batch = rows[start : start + _BATCH]
         asked = [row for row in batch if row.call]
-        told = _retried(asked, list(_traces(asked, options)), options) if asked else []
-        found = dict(zip(map(id, asked), told, strict=True))
-        traces = [found.get(id(row), _NO_CALL) for row in batch]
+        found = iter(_retried(asked, list(_traces(asked, options)), options) if asked else ())
+        traces = [next(found) if row.call else _NO_CALL for row in batch]
         outcomes = _example_outcomes(batch, traces, options)
         for row, trace, known in zip(batch, traces, outcomes, strict=True):
             is_run = not isinstance(trace, str)

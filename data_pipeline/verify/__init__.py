@@ -40,8 +40,8 @@ checkable; it is never contradicted for that.
   (`program_doubts`); `moments` finds
   values told of another moment than theirs, `elsewhere` what else a contradicted claim may mean
   where nothing says of which call, block or moment it is;
-  `pools` holds what a run computes, `evaluation` evaluates code safely, `values` compares; `prose`
-  puts it all together
+  `pools` holds what a run computes, `evaluation` evaluates code safely, `values` compares;
+  `sentence_verdicts` judges a claim where and when the text tells it, `prose` puts it all together
 - `backward`: lines that reason from the output to an input
 - `inline`: the strict reading of inline monologues
 - `answer`: the final assertion

@@ -34,12 +34,14 @@ _CUT = re.compile(
     re.I,
 )
 _LINK = re.compile(rf"^(?:and\s+|or\s+)?(?P<link>{_LINKS})\b,?\s*(?:that\s+)?", re.I)
+CASES = r"as (?:soon|long) as|in case|provided that"
+"""Wordings of a condition beside "if", "when" and "once"."""
 _HYPOTHETICAL = screened(
     r"\b(?:if(?! (?:block|branch|body|statement|condition|check|clause|test|part|⟦\d+⟧:))|would|"
     r"could|should|may|might|can|cannot|whether|unless|suppose|otherwise|assum\w+|when|whenever|"
     r"until|expects?|expected|for example|e\.g\.|either|any|(?<!over )(?<!through )(?<!for )every|"
     r"(?<!over )(?<!through )each|always|never|usually|says|"
-    r"once|ensures?|as (?:soon|long) as|in case|provided that)\b",
+    rf"once|ensures?|{CASES})\b",
     re.I,
 )
 _WHEN_CALLED = screened(r"\bwhen (?=called|given|invoked|applied|the input)", re.I)
@@ -50,7 +52,7 @@ _NOT_HYPOTHETICAL = screened(
 )
 _OPENS = re.compile(
     r"^(?:if|when|whenever|unless|suppose|otherwise|for example|e\.g\.|for (?:each|every)|once|"
-    r"as (?:soon|long) as|in case|every time|each time|the moment|provided that)\b",
+    rf"{CASES}|every time|each time|the moment)\b",
     re.I,
 )
 

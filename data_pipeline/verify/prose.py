@@ -33,7 +33,6 @@ from data_pipeline.verify.layout import (
     read_layout,
 )
 from data_pipeline.verify.misnomers import deny
-from data_pipeline.verify.moments import Moments
 from data_pipeline.verify.phrases import code_of
 from data_pipeline.verify.places import Place
 from data_pipeline.verify.placing import Placement, place_sentences
@@ -43,15 +42,18 @@ from data_pipeline.verify.reading import Reading
 from data_pipeline.verify.reasons import Reasons
 from data_pipeline.verify.residue import (
     beside_turn,
-    executions,
     false_arithmetic,
     half_read,
     is_denied,
-    misread,
     says_the_call_raises,
-    turns_of_kind,
 )
 from data_pipeline.verify.screening import screened
+from data_pipeline.verify.sentence_verdicts import (
+    Progress,
+    SentenceVerdicts,
+    is_held_over,
+    is_loose,
+)
 from data_pipeline.verify.shown_code import ShownCode
 from data_pipeline.verify.stated import WordedClaim, claim_kind
 from data_pipeline.verify.story import Story
@@ -66,9 +68,7 @@ from data_pipeline.verify.told_positions import ToldPositions
 from data_pipeline.verify.told_qualities import ToldQualities
 from data_pipeline.verify.told_results import ToldResults
 from data_pipeline.verify.told_tests import ToldTests
-from data_pipeline.verify.turns import body_window, find_turn, turn_end, turn_window
-from data_pipeline.verify.value_verdicts import Verdict
-from data_pipeline.verify.values import compare
+from data_pipeline.verify.turns import find_turn, turn_end, turn_window
 from data_pipeline.verify.variations import Variations
 
 MAX_CHARACTERS = 200_000
@@ -78,17 +78,11 @@ _OF_VALUES = frozenset(
 )
 _TURN_ALONE = re.compile(r"\b(?:iteration|turn|pass|round)\b", re.I)
 _WITNESS = re.compile(r"\bas with\b|\bholds with\b|\bloop over\b|\b(?:has to|must not) hold\b")
-_NUMERAL = re.compile(r"\b(?:iteration|turn|pass)\W{0,3}(?:number |no\. )?\W?\d", re.I)
 _NEEDED = re.compile(r"\b(?:must|has to|have to|needs? to|should|only if)\b", re.I)
-_LABEL = screened(r"\bL\d+\b")
 _WHICH = re.compile(r"\d|['\"]|\b(?:once|twice|first|last|again|only)\b", re.I)
-_END = re.compile(r"\b(?:at|in) the (?:very )?end\b|\b(?:last|final) value of\b", re.I)
-_NOT_ALL = re.compile(r"\bnot (?:both|all|each|every)\b", re.I)
 _SPAN = screened(  # "[L6]-[L7]", "Lines L6 to L7"
     r"\bL\d+\b[\])]?\s*(?:[-–—]|to|through|and)\s*[\[(]?\bL(?P<last>\d+)\b", re.I
 )
-_NOW = re.compile(r"[Nn]ow\b")
-_PLACED = re.compile(r"conclusion|execution|reverse")
 
 
 def free_claims(
@@ -163,7 +157,6 @@ class _MonologueJudge:
         self.lines, self.goal, self.run_call = lines, goal, run_call
         self.run, self.judge = run, judge
         self.times = TimeVerdicts(run, judge.values)
-        self.moments = Moments(run, judge.values)
         self.elsewhere = Elsewhere(run, self.times)
         self.doubts = Doubts(run, judge.values.pools)
         self.story = Story(run, judge, self.times, sentences)
@@ -187,9 +180,17 @@ class _MonologueJudge:
         self.result: list[Claim] = []
         # (header, variable) -> (number of a claim, holds before, holds during, truth)
         self.listed: dict[tuple[int, str], list[tuple[int, bool, bool, str | None]]] = {}
-        self.offsets: dict[int, int] = {}  # header -> 1 where the text counts its turns from 0
-        self.last: Occurrence | None = None  # the last place that was told
-        self.told = -1  # event at which the last turn that was told begins
+        self.progress = Progress()
+        self.verdicts = SentenceVerdicts(
+            run,
+            judge,
+            placement,
+            self.progress,
+            self.story,
+            self.told_tests,
+            self.times,
+            self.beyond,
+        )
 
     def claims(self) -> list[Claim]:
         numbered = enumerate(self.sentences)
@@ -310,7 +311,7 @@ class _MonologueJudge:
             if (entry := entry_claim(self.run, sentence, here)) is not None:
                 self.result.append(entry)
         if here is not None and not sentence.is_general:
-            self.last = here
+            self.progress.last = here
         start, missing = self._turn_start(sentence, here)
         if missing and self.beyond.is_past_the_end(sentence, self.lines[sentence.number - 1]):
             self._tell_past_the_end(sentence)
@@ -322,7 +323,7 @@ class _MonologueJudge:
             return
         elsewhere = self.judge.comprehensions.misplaced(sentence.element, sentence.plain)
         for worded in sentence.reading.claims:
-            verdict, truth = self._verdict(worded, sentence, here, place, missing)
+            verdict, truth = self.verdicts.judged(worded, sentence, here, place, missing)
             if verdict == CONTRADICTED and self.elsewhere.may_be_meant(worded, sentence, place):
                 verdict = NOT_CHECKABLE
             self._add(sentence, worded, verdict, truth, place.window is not None)
@@ -333,8 +334,13 @@ class _MonologueJudge:
                     key = (max(sentence.around), worded.subject or "")
                     self.listed.setdefault(key, []).append((len(self.result) - 1, *ends))
         self._unread(sentence, place)
-        if sentence.own and sentence.label == -1 and place.occurrence is None and self.last:
-            place = Place(self.last, True)  # "[L8]", an `else:`: after the test before it
+        if (
+            sentence.own
+            and sentence.label == -1
+            and place.occurrence is None
+            and self.progress.last
+        ):
+            place = Place(self.progress.last, True)  # "[L8]", an `else:`: after the test before it
         if not sentence.is_general:
             self._tests(first, sentence, place)
         if elsewhere is not None:
@@ -349,7 +355,7 @@ class _MonologueJudge:
             said = Claim(sentence.number, "expression", text[:500], CONTRADICTED, truth)
             known = any(claim.verdict == CONTRADICTED for claim in self.result[first:])
             self.result += [] if known or sentence.is_general else [said]
-        if self._is_loose(sentence, place):
+        if is_loose(sentence, place):
             self.result += list(half_read(sentence.number, sentence.plain, self.result[first:]))
         if not sentence.is_general:
             self._deny(sentence, place)
@@ -388,7 +394,7 @@ class _MonologueJudge:
     def _tests(self, first: int, sentence: Sentence, place: Place) -> None:
         """Judges what a step says of a test that it does not name, and of a comprehension."""
         claims = [self.told_tests.judged(c, place) for c in self.result[first:]]
-        held_over = place.window is not None and not place.sure and self._is_held_over(sentence)
+        held_over = place.window is not None and not place.sure and is_held_over(sentence)
         claims = [self.told_flow.judged(claim, place, held_over) for claim in claims]
         number, plain = sentence.number, sentence.plain
         self.result[first:] = self.told_results.judged(claims, number, plain, place)
@@ -414,12 +420,6 @@ class _MonologueJudge:
             self.result.pop()
         said = sentence.plain[:500]
         self.result.append(Claim(sentence.number, "flow", said, CONTRADICTED, truth))
-
-    def _is_loose(self, sentence: Sentence, place: Place) -> bool:
-        """Returns whether nothing but the sentence's own words says when it holds."""
-        if _PLACED.match(sentence.section) or sentence.own or sentence.is_general:
-            return False
-        return place == Place(None, False) or sentence.turn is not None
 
     def _add(
         self,
@@ -448,10 +448,10 @@ class _MonologueJudge:
         if not sentence.around or sentence.is_general:
             return None, False
         header = max(sentence.around)
-        after = self.told if here is None else here.at - 1
+        after = self.progress.turn if here is None else here.at - 1
         start = find_turn(self.run, sentence.around, header, after)
         if start is not None:
-            self.told = start.at - 1
+            self.progress.turn = start.at - 1
             return start, False
         if sentence.element is not None and self.judge.comprehensions.taken(sentence.element, None):
             return None, False  # a turn of a comprehension with a variable of that name
@@ -469,7 +469,7 @@ class _MonologueJudge:
         if here is not None and sentence.own and (told := _SPAN.search(sentence.text)):
             return self._span(here, int(told["last"]))
         if here is None and not sentence.own and sentence.section.startswith("execution"):
-            return Place(self.last, False)
+            return Place(self.progress.last, False)
         return Place(here, sentence.own and here is not None)
 
     def _span(self, here: Occurrence, label: int) -> Place:
@@ -482,173 +482,6 @@ class _MonologueJudge:
         if last is None or last.at > turn_end(self.run, here):
             return Place(here, True)
         return Place(here, False, (here.at, last.end - 1), frame)
-
-    def _verdict(
-        self,
-        worded: WordedClaim,
-        sentence: Sentence,
-        here: Occurrence | None,
-        place: Place,
-        missing: bool,
-    ) -> tuple[str, str | None]:
-        if missing and not sentence.own:
-            return self.beyond.judged(worded, sentence, self.told)
-        if worded.kind == "turn" and not sentence.own:
-            return self._numbered(worded, sentence, place)
-        if sentence.own and here is None and sentence.label is not None and worded.kind != "turns":
-            return self._not_run(worded, sentence)
-        verdict, truth = self.judge.judge(worded, place)
-        asks = not sentence.is_general and not _NOT_ALL.search(sentence.plain)
-        if asks and (counted := self.told_tests.counted(worded, place)):
-            return counted
-        if sentence.element is not None and (verdict != CONFIRMED or worded.kind == "outcome"):
-            line = here.event.line if here is not None and sentence.own else None
-            told = self.judge.comprehensions.judge(worded, sentence.element, line)
-            if told is not None:
-                return told
-        loose = place == Place(None, False) or (not sentence.own and _END.search(worded.text))
-        if verdict == CONFIRMED and worded.kind == "ended" and loose and "not" in worded.text:
-            return NOT_CHECKABLE, truth  # every loop "does not continue" at some time
-        if verdict == CONFIRMED and worded.kind == "value" and loose:
-            verdict = self._at_the_end(worded, sentence)
-        if worded.kind == "raise" and place.window is not None and not place.sure:
-            verdict, truth = self.judge.ends.raised_within(worded, place.window)
-            if verdict == CONTRADICTED and self._is_held_over(sentence):
-                verdict = NOT_CHECKABLE
-        called = verdict == CONTRADICTED and worded.kind == "call made"
-        if called and self.judge.judge(worded, Place(None, False))[0] == CONFIRMED:
-            verdict = NOT_CHECKABLE  # another line than this one makes it
-        if verdict == CONTRADICTED and worded.kind == "return" and not sentence.own:
-            verdict, truth = self._of_whole_call(worded, (verdict, truth))
-        verdict, truth = self._timed(worded, sentence, place, (verdict, truth))
-        if verdict == CONTRADICTED and self._is_of_later_turn(worded, sentence, place):
-            return NOT_CHECKABLE, truth
-        if verdict == CONFIRMED and (other := self.moments.denied(worded, sentence, place)):
-            return other
-        now = verdict == CONTRADICTED and worded.kind == "value" and place.sure
-        later = _NOW.match(sentence.text) or len(_LABEL.findall(sentence.text)) > 1
-        if now and here is not None and later and self._soon(worded, here):
-            return CONFIRMED, f"{worded.subject}={worded.value}"
-        if verdict == NOT_CHECKABLE and worded.kind in ("put", "taken") and place.sure:
-            verdict, truth = self._moved_soon(worded, place, truth)
-        moves = worded.kind in ("put", "taken") and place.sure and verdict != CONTRADICTED
-        if moves and here is not None and body_window(self.run, here) is None:
-            other = self.judge.hints.moved_otherwise(worded, here)
-            verdict, truth = (verdict, truth) if other is None else other
-        if verdict == CONTRADICTED and sentence.is_general:
-            verdict = NOT_CHECKABLE  # about any call, or about an example
-        return verdict, truth
-
-    def _of_whole_call(self, worded: WordedClaim, verdict: Verdict) -> Verdict:
-        """Judges "the function returns 3" by the run's own call, where another call is told."""
-        result = self.run.trace.result
-        meant = worded.subject is None and result is not None
-        if meant and compare(worded.value, result or "") == CONFIRMED:
-            return CONFIRMED, result
-        return verdict
-
-    def _is_held_over(self, sentence: Sentence) -> bool:
-        """Returns whether only an earlier sentence of the same indent names a sentence's turn."""
-        around = sentence.around
-        return sentence.turn is None and bool(around) and max(around) not in sentence.inside
-
-    def _is_of_later_turn(self, worded: WordedClaim, sentence: Sentence, place: Place) -> bool:
-        """Returns whether prose may have gone on from the turn that an earlier sentence named."""
-        if place.window is None or place.sure or worded.kind != "value" or not worded.subject:
-            return False
-        if not self._is_held_over(sentence):
-            return False
-        later = (place.window[1] + 1, len(self.run.events) - 1)
-        judged = self.judge.values.within(worded, place.frame, later)
-        return judged is not None and judged[0] == CONFIRMED
-
-    def _numbered(self, worded: WordedClaim, sentence: Sentence, place: Place) -> Verdict:
-        """Judges the number of a turn's heading: a text counts as it began to, from 0 or from 1."""
-        if place.window is None:
-            return NOT_CHECKABLE, None
-        header = max(sentence.around)
-        turn, number = sentence.around[header], int(worded.value)
-        if min(turn, number) < 0 or not _NUMERAL.search(sentence.plain):
-            return CONFIRMED, None
-        first = min(max(turn - number, 0), 1)  # a text counts from 1, or from 0
-        offset = self.offsets.setdefault(header, first)
-        fits = offset == turn - number
-        return (CONFIRMED, None) if fits else (CONTRADICTED, f"iteration {turn - offset}")
-
-    def _timed(
-        self, worded: WordedClaim, sentence: Sentence, place: Place, verdict: Verdict
-    ) -> Verdict:
-        """Judges a claim of a sentence that no label places at the time that it states."""
-        plain, loose = sentence.plain, self._is_loose(sentence, place)
-        if worded.kind == "turns":
-            if place.occurrence is None and self.times.reached(plain):
-                return CONFIRMED, verdict[1]
-            counted = executions(self.run, self.judge.code, plain)
-            if counted is None:
-                counted = self.judge.loops.named_turns(worded, plain, place)
-            if counted is None and worded.given and loose:
-                counted = NOT_CHECKABLE, verdict[1]
-            if counted is None and loose:
-                counted = turns_of_kind(self.run, worded.value, plain)
-            return counted or verdict
-        if loose or (sentence.turn is not None and not sentence.own):
-            timed = self.times.judged(worded, plain, verdict, place, loose=loose)
-            if timed[0] == NOT_CHECKABLE and self.story.bears_out(sentence, worded, place, verdict):
-                timed = CONFIRMED, verdict[1]
-            verdict = timed
-        if (
-            loose
-            and verdict[0] == CONTRADICTED
-            and misread(worded.subject or "", worded.value, plain)
-        ):
-            return NOT_CHECKABLE, verdict[1]
-        return verdict
-
-    def _at_the_end(self, worded: WordedClaim, sentence: Sentence) -> str:
-        """Confirms a value told in the conclusion only if the run ends with it."""
-        name = worded.subject or ""
-        told = sentence.section.startswith("conclusion") or _END.search(worded.text)
-        if not told or name not in self.run.names:
-            return CONFIRMED
-        texts = [text for text in self.run.history(0, name)[1] if text is not None]
-        ends = not texts or compare(worded.value, texts[-1]) == CONFIRMED
-        given = texts and compare(worded.value, texts[0]) == CONFIRMED
-        return CONFIRMED if ends or given else NOT_CHECKABLE
-
-    def _soon(self, worded: WordedClaim, here: Occurrence) -> bool:
-        """Returns whether a value holds before the next line that is told."""
-        after = [o.at for o in self.placement.places if o is not None and o.at > here.at]
-        if not after or worded.when == "before":
-            return False
-        end = min(min(after) - 1, turn_end(self.run, here))
-        judged = self.judge.values.within(worded, here.event.frame, (here.at + 1, end))
-        return judged is not None and judged[0] == CONFIRMED
-
-    def _moved_soon(self, worded: WordedClaim, place: Place, truth) -> tuple[str, str | None]:
-        """Confirms "appends V" if that happens before the next line that is told."""
-        here = place.occurrence
-        after = [o.at for o in self.placement.places if o is not None and here and o.at > here.at]
-        if here is None or not after:
-            return NOT_CHECKABLE, truth
-        window = (here.at, min(min(after) - 1, turn_end(self.run, here)))
-        judged = self.judge.judge(worded, Place(here, False, window, here.event.frame))
-        return judged if judged[0] == CONFIRMED else (NOT_CHECKABLE, truth)
-
-    def _not_run(self, worded: WordedClaim, sentence: Sentence) -> tuple[str, str | None]:
-        """Judges what is told beside the label of a line that does not run here."""
-        if worded.kind == "entered" and worded.value == "False":
-            if sentence.label == -1 and self.last is not None:  # "[L8]", an `else:`
-                return self.judge.last_test(True, self.last)
-            if not self.run.by_line.get(sentence.label or -1):
-                return CONFIRMED, "the line does not run"
-        elif worded.kind in ("branch", "same", "test") and self.last is not None:
-            verdict, truth = self.judge.judge(worded, Place(self.last, False))
-            return (verdict if verdict == CONFIRMED else NOT_CHECKABLE), truth
-        elif worded.kind == "value" and worded.subject:
-            verdict, truth = self.judge.judge(worded, Place(None, False))
-            if verdict == CONTRADICTED:  # the run never has it, wherever this was to be
-                return verdict, truth
-        return NOT_CHECKABLE, None
 
     def _unread(self, sentence: Sentence, place: Place) -> None:
         """Adds what was not read, and values that the run does not have."""

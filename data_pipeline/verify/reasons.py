@@ -14,6 +14,7 @@ from data_pipeline.tracing.replay import Occurrence, Replay
 from data_pipeline.verify.branches import Tests, compare_conditions
 from data_pipeline.verify.characters import character_of
 from data_pipeline.verify.claims import CONFIRMED, CONTRADICTED, NOT_CHECKABLE, UNREAD, Claim
+from data_pipeline.verify.clause_cutting import CASES
 from data_pipeline.verify.code_verdicts import own_nodes
 from data_pipeline.verify.conditions import (
     Condition,
@@ -43,7 +44,7 @@ _LINKS = re.compile(
 )
 _SUPPOSED = screened(  # what is only supposed is no reason
     r"^\W*(?:\w+\W+){0,3}?(?<!`)\b(?:if|when|whenever|unless|until|while|once|should|"
-    r"as (?:soon|long) as|in case|provided that)\b|"
+    rf"{CASES})\b|"
     r", (?:if|when) ",
     re.I,
 )

@@ -100,9 +100,9 @@ class ValueVerdicts:
             return
         before, after = (
             [
-                value
+                attributes[name]
                 for text in self.pools.held(here.event.frame, at).texts
-                for value in attributes_of(text).get(name, ())
+                if name in (attributes := attributes_of(text))
             ]
             for at in (here.at - 1, here.end - 1)
         )
@@ -342,7 +342,7 @@ def best_verdict(value: str, real: list[tuple[str, str]]) -> Verdict:
 
 
 @functools.lru_cache(maxsize=1024)
-def attributes_of(text: str) -> Mapping[str, tuple[str]]:
+def attributes_of(text: str) -> Mapping[str, str]:
     """Returns attribute -> text of an object as the tracer shows it: "Point(x=1, y=2)"."""
     if not re.match(r"[A-Za-z_][\w.]*\(\w+=", text):
         return {}
@@ -351,7 +351,7 @@ def attributes_of(text: str) -> Mapping[str, tuple[str]]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return {}
     keywords = node.keywords if isinstance(node, ast.Call) else []
-    return {one.arg: (ast.unparse(one.value),) for one in keywords if one.arg}
+    return {one.arg: ast.unparse(one.value) for one in keywords if one.arg}
 
 
 @functools.lru_cache(maxsize=1024)

@@ -11,6 +11,8 @@ from semcoder_jax.config import MODELS, DecoderConfig
 from semcoder_jax.hf.rope import describe_rope
 
 TAGS = ["code", "semcoder", "jax"]  # by which a card of ours is known
+_RECIPE = re.compile(r"^## Recipe\n\n```json\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
+_DATA = re.compile(r"^## Data\n\n((?:- .*\n)+)", re.MULTILINE)
 # Of config.MODELS, those whose weights can only come from DeepSeek.
 DEEPSEEK_MODELS = ("1.3b", "6.7b", "33b", "deepseek-coder-7b-v1.5")
 
@@ -92,10 +94,6 @@ def read_card(text: str) -> CardFacts:
         data=tuple(line[2:] for line in data[1].splitlines()) if data else (),
         recipe=fields if isinstance(fields, dict) else None,
     )
-
-
-_RECIPE = re.compile(r"^## Recipe\n\n```json\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
-_DATA = re.compile(r"^## Data\n\n((?:- .*\n)+)", re.MULTILINE)
 
 
 def default_license(origin: str | None, config: DecoderConfig, trained_here: bool) -> str:
